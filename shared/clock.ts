@@ -1,0 +1,46 @@
+/** Time and chance as a value to hand in, so that a test can hold both still. */
+
+export interface Timer extends Disposable {
+  /** Cancels the timer; harmless after it has fired. */
+  cancel(): void
+}
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Calls `fire` once, `ms` milliseconds from now. A waiting timer does not keep a process alive. */
+  after(ms: number, fire: () => void): Timer
+  /** A random number in [0, 1). */
+  random(): number
+}
+
+// setTimeout takes a signed 32-bit delay: a longer one would fire at once.
+const maxDelayMs = 2 ** 31 - 1
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, fire) {
+    const handle: unknown = setTimeout(fire, Math.min(Math.max(0, ms), maxDelayMs))
+    // In Node a handle is an object that can be told not to hold the process; in browsers it is a number.
+    if (typeof handle === 'object' && handle !== null && 'unref' in handle) {
+      ;(handle as { unref(): void }).unref()
+    }
+    const cancel = () => clearTimeout(handle as Parameters<typeof clearTimeout>[0])
+    return { cancel, [Symbol.dispose]: cancel }
+  },
+  random: () => Math.random(),
+}
+
+/** A promise that settles after `ms`, or at once when the signal is aborted; it never rejects. */
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) return Promise.resolve()
+  return new Promise(resolve => {
+    const done = () => {
+      timer.cancel()
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = clock.after(ms, done)
+    signal?.addEventListener('abort', done, { once: true })
+  })
+}

@@ -1,0 +1,214 @@
+/**
+ * One class of error with many codes, and the one table that says what each code means on every carrier:
+ * its HTTP status, its WebSocket close code, whether coming back helps, and what a person can do.
+ *
+ * Close codes tell their story: 44xx mirrors an HTTP 4xx and means that the same request will fail again;
+ * 45xx mirrors a 5xx and means "come back and resume". A peer that meets a number newer than itself still
+ * does the right thing by its hundred.
+ */
+
+/** Whether coming back helps: never with the same request, with the last cursor, or at another server. */
+export type Retry = 'never' | 'resume' | 'elsewhere'
+
+interface CodeEntry {
+  /** HTTP status of a response that carries this error. */
+  readonly status: number
+  /** WebSocket close code, where the error ends the connection. */
+  readonly close: number
+  /** The tRPC code that stock clients see. */
+  readonly trpc:
+    | 'BAD_REQUEST'
+    | 'CONFLICT'
+    | 'FORBIDDEN'
+    | 'GATEWAY_TIMEOUT'
+    | 'INTERNAL_SERVER_ERROR'
+    | 'NOT_FOUND'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'PRECONDITION_FAILED'
+    | 'SERVICE_UNAVAILABLE'
+    | 'TIMEOUT'
+    | 'TOO_MANY_REQUESTS'
+    | 'UNPROCESSABLE_CONTENT'
+  readonly retry: Retry
+  /** What to do about it. */
+  readonly help: string
+}
+
+export const errorTable = {
+  CONFLICT: {
+    status: 409,
+    close: 4409,
+    trpc: 'CONFLICT',
+    retry: 'never',
+    help: 'Somebody else appended first. Read the log again and decide anew.',
+  },
+  CURSOR_INVALID: {
+    status: 400,
+    close: 4400,
+    trpc: 'BAD_REQUEST',
+    retry: 'never',
+    help: 'Pass the id of an event received from this very log, or leave the cursor out.',
+  },
+  DRAINING: {
+    status: 503,
+    close: 4503,
+    trpc: 'SERVICE_UNAVAILABLE',
+    retry: 'elsewhere',
+    help: 'The server is going away. Connect again; another one will answer.',
+  },
+  EVENT_ID_INVALID: {
+    status: 500,
+    close: 4500,
+    trpc: 'INTERNAL_SERVER_ERROR',
+    retry: 'never',
+    help: 'An event id must be free of CR, LF and NUL. Encode it before calling tracked().',
+  },
+  EVENT_INVALID: {
+    status: 422,
+    close: 4422,
+    trpc: 'UNPROCESSABLE_CONTENT',
+    retry: 'never',
+    help: 'Publish a value that the schema of the topic accepts.',
+  },
+  GAP: {
+    status: 412,
+    close: 4412,
+    trpc: 'PRECONDITION_FAILED',
+    retry: 'never',
+    help: 'Events after the cursor are gone. Load fresh state and subscribe without the cursor, or give the topic another gap policy.',
+  },
+  INTERNAL: {
+    status: 500,
+    close: 4500,
+    trpc: 'INTERNAL_SERVER_ERROR',
+    retry: 'resume',
+    help: 'A bug in the server. Its onError has the details.',
+  },
+  KEY_INVALID: {
+    status: 400,
+    close: 4400,
+    trpc: 'BAD_REQUEST',
+    retry: 'never',
+    help: 'Use a key of 1 to 256 bytes without control characters.',
+  },
+  MESSAGE_INVALID: {
+    status: 400,
+    close: 4400,
+    trpc: 'BAD_REQUEST',
+    retry: 'never',
+    help: 'Speak the tRPC message protocol (docs/wire.md).',
+  },
+  ORIGIN_FORBIDDEN: {
+    status: 403,
+    close: 4403,
+    trpc: 'FORBIDDEN',
+    retry: 'never',
+    help: 'Add the origin of the page to allowedOrigins.',
+  },
+  OUTCOME_UNKNOWN: {
+    status: 504,
+    close: 4504,
+    trpc: 'GATEWAY_TIMEOUT',
+    retry: 'resume',
+    help: 'The append may or may not have happened. Retry with the same idempotencyKey.',
+  },
+  OVERSTAYED: {
+    status: 500,
+    close: 4500,
+    trpc: 'INTERNAL_SERVER_ERROR',
+    retry: 'resume',
+    help: 'A generator did not finish within the grace period. Wrap what it waits for in withSignal().',
+  },
+  PAYLOAD_TOO_LARGE: {
+    status: 413,
+    close: 4413,
+    trpc: 'PAYLOAD_TOO_LARGE',
+    retry: 'never',
+    help: 'Send less at once, or raise the limit on the server.',
+  },
+  RUN_NOT_FOUND: {
+    status: 404,
+    close: 4404,
+    trpc: 'NOT_FOUND',
+    retry: 'never',
+    help: 'Start the run first, or check its id: it may have passed its retention.',
+  },
+  SILENT_PEER: {
+    status: 408,
+    close: 4508,
+    trpc: 'TIMEOUT',
+    retry: 'resume',
+    help: 'Nothing was heard from the other side for too long. Connect again and resume.',
+  },
+  STORE_CLOSED: {
+    status: 503,
+    close: 4503,
+    trpc: 'SERVICE_UNAVAILABLE',
+    retry: 'elsewhere',
+    help: 'The store was closed while in use: close the server first, then the store.',
+  },
+  STORE_UNAVAILABLE: {
+    status: 503,
+    close: 4503,
+    trpc: 'SERVICE_UNAVAILABLE',
+    retry: 'resume',
+    help: 'The store could not be reached. Nothing was appended; try again.',
+  },
+  STREAM_INVALID: {
+    status: 500,
+    close: 4500,
+    trpc: 'INTERNAL_SERVER_ERROR',
+    retry: 'never',
+    help: 'The procedure yielded a value that its own output schema refuses.',
+  },
+} as const satisfies Record<string, CodeEntry>
+
+export type SluiceErrorCode = keyof typeof errorTable
+
+export interface SluiceErrorOptions {
+  /** Typed details, safe to show to the client. */
+  readonly data?: Readonly<Record<string, unknown>>
+  /** The original error; never sent to a client. */
+  readonly cause?: unknown
+}
+
+/** An error of Sluice. Switch on `code`; `errorTable` says what each means. */
+export class SluiceError extends Error {
+  override readonly name = 'SluiceError'
+  readonly code: SluiceErrorCode
+  readonly data: Readonly<Record<string, unknown>>
+
+  constructor(code: SluiceErrorCode, message: string, options: SluiceErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.data = options.data ?? {}
+  }
+}
+
+/** True for a `SluiceError`, also one that another copy of this package made. */
+export function isSluiceError(value: unknown): value is SluiceError {
+  return value instanceof Error && value.name === 'SluiceError' && 'code' in value
+}
+
+/** Whatever was thrown, as an `Error`. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`Thrown: ${quote(thrown)}`, { cause: thrown })
+}
+
+/** A value from outside, fit for an error message: shortened and escaped. */
+export function quote(value: unknown, maxLength = 60): string {
+  const text = typeof value === 'string' ? value : String(value)
+  const short = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text
+  return JSON.stringify(short)
+}
+
+/** The close codes that tell a client not to come back with the same request (RFC 6455 7.4, and 44xx of ours). */
+export function retryOfCloseCode(code: number): Retry {
+  if (code >= 4400 && code < 4500) return 'never'
+  // 1002 protocol error, 1003 unsupported data, 1007 invalid payload, 1008 policy, 1009 too big, 1010 extension:
+  // the same request would fail in the same way.
+  if (code === 1002 || code === 1003 || code === 1007 || code === 1008 || code === 1009 || code === 1010) {
+    return 'never'
+  }
+  return 'resume'
+}

@@ -1,0 +1,31 @@
+/**
+ * Extensions to tRPC's wire protocol, and how two peers agree on them. A Sluice client says so when it connects
+ * (`?sluice=1`, on every carrier); a server then may use what is listed here towards that client. A stock peer
+ * neither asks nor sees any of it. Wire: docs/wire.md, section 4.
+ */
+
+/** Name of the query parameter by which a client asks for extensions. */
+export const sluiceParam = 'sluice'
+
+/** The one version that exists. */
+export const sluiceVersion = '1'
+
+/** What both peers agreed on. */
+export interface Extensions {
+  /** The server tells the cursor at which a subscription begins, so that a quiet one can be resumed. */
+  readonly position: boolean
+}
+
+export const noExtensions: Extensions = { position: false }
+
+/** What the server may use towards a client that connected with these query parameters. */
+export function negotiate(params: URLSearchParams): Extensions {
+  return { position: params.get(sluiceParam) === sluiceVersion }
+}
+
+/** Adds the wish for extensions to a URL, which may be relative. */
+export function askForExtensions(url: string): string {
+  const [beforeHash = '', hash] = url.split('#', 2)
+  const separator = beforeHash.includes('?') ? '&' : '?'
+  return `${beforeHash}${separator}${sluiceParam}=${sluiceVersion}${hash === undefined ? '' : `#${hash}`}`
+}

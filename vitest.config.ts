@@ -1,0 +1,41 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: {
+      'trpc-sluice/server': source('server/index.ts'),
+      'trpc-sluice/client': source('client/index.ts'),
+      'trpc-sluice/react': source('client/react/index.ts'),
+      'trpc-sluice/shared': source('shared/index.ts'),
+      'trpc-sluice/testing': source('test/kit/index.ts'),
+      'trpc-sluice/stores/lmdb': source('server/stores/lmdb/index.ts'),
+    },
+  },
+  test: {
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.{ts,tsx}'] } },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/{promises,interop,stores,docs}/**/*.test.{ts,tsx}'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
