@@ -8,7 +8,18 @@ export { streamOf, trackedStreamOf, type StreamOfOptions } from './iterate/strea
 export { resumable } from './schema.ts'
 
 // What a topic delivers
-export { foldItem, isGap, isSnapshot, type Fold, type Gap, type GapReason, type Snapshot } from './items.ts'
+export {
+  foldItem,
+  isGap,
+  isRunEnd,
+  isSnapshot,
+  type Fold,
+  type Gap,
+  type GapReason,
+  type RunEnd,
+  type RunOutcome,
+  type Snapshot,
+} from './items.ts'
 
 // Errors
 export { errorTable, isSluiceError, SluiceError, type Retry, type SluiceErrorCode } from './errors.ts'

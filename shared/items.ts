@@ -18,6 +18,20 @@ export interface Snapshot<State> {
   readonly state: State
 }
 
+/** The last item of a run's stream: how it ended. Nothing follows it. */
+export interface RunEnd<Result = unknown> {
+  readonly $sluice: 'end'
+  readonly outcome: RunOutcome<Result>
+}
+
+export type RunOutcome<Result = unknown> =
+  | { readonly status: 'done'; readonly result: Result }
+  /** The handler threw. The message is the error's own only where the run says that it may be shown. */
+  | { readonly status: 'failed'; readonly error: { readonly code: string; readonly message: string } }
+  | { readonly status: 'stopped' }
+  /** Its server died or was restarted while it ran. */
+  | { readonly status: 'interrupted' }
+
 /** A typed reducer that both sides import: the same state on the server and in the browser. */
 export interface Fold<Event, State> {
   readonly initial: State
@@ -33,17 +47,21 @@ export function isSnapshot<State = unknown>(item: unknown): item is Snapshot<Sta
   return hasMark(item, 'snapshot')
 }
 
+export function isRunEnd<Result = unknown>(item: unknown): item is RunEnd<Result> {
+  return hasMark(item, 'end')
+}
+
 function hasMark(item: unknown, mark: string): boolean {
   return typeof item === 'object' && item !== null && (item as { $sluice?: unknown }).$sluice === mark
 }
 
-/** Applies one item of a subscription to a folded state: a snapshot replaces it, an event steps it, a gap leaves it. */
+/** Applies one item of a subscription to a folded state: a snapshot replaces it, an event steps it, the others leave it. */
 export function foldItem<Event, State>(
   fold: Fold<Event, State>,
   state: State,
-  item: Event | Gap | Snapshot<State>,
+  item: Event | Gap | Snapshot<State> | RunEnd,
 ): State {
   if (isSnapshot<State>(item)) return item.state
-  if (isGap(item)) return state
+  if (isGap(item) || isRunEnd(item)) return state
   return fold.step(state, item as Event)
 }
