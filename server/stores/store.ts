@@ -11,6 +11,7 @@
  * 4. A log has an epoch, random, made at its first append and kept until it is removed. A removed log that is
  *    appended to again has another epoch and starts at offset 1.
  * 5. Retention drops records from the front only. The epoch and the last offset outlive the records.
+ *    Records leave in the order of their offsets: one whose `at` is too old stays while an earlier one is kept.
  * 6. A watcher is called after the log may have changed, once or more, perhaps for nothing; never with data, and
  *    never for the last time before a change that it was not called for. It says "read again", no more.
  */
@@ -20,9 +21,10 @@ export interface Store {
   /**
    * Appends records at the end of a log, which is born by its first append.
    *
-   * @param log name of the log, at most 400 bytes of UTF-8 without NUL.
-   * @throws SluiceError `CONFLICT` when `expectLast` does not hold (nothing was appended), `OUTCOME_UNKNOWN`,
-   *   `STORE_UNAVAILABLE`, `STORE_CLOSED`.
+   * @param log name of the log, 1 to 400 bytes of UTF-8 without NUL.
+   * @param records at least one (`RangeError`). Their payloads are copied before this returns.
+   * @throws SluiceError `CONFLICT` when `expectLast` does not hold (nothing was appended; `data` has `last` and
+   *   `expected`), `KEY_INVALID`, `OUTCOME_UNKNOWN`, `STORE_UNAVAILABLE`, `STORE_CLOSED`.
    */
   append(log: string, records: readonly NewRecord[], options?: AppendOptions): Promise<Appended>
 
@@ -42,23 +44,33 @@ export interface Store {
   readBefore(log: string, before: Offset, bounds: ReadBounds): Promise<Page>
 
   /**
-   * Calls `onChange` after the log may have changed (guarantee 6). The first call may come before anything has.
-   * Failures of the engine's own channel are not thrown: the watcher is called again when it has recovered.
+   * Calls `onChange` after the log may have changed (guarantee 6), never from within `watch` itself, nor from
+   * within an append. The first call may come before anything has changed. `onChange` must not throw. Failures of the engine's own channel are not thrown: the watcher is called again when it has recovered.
    *
    * @returns stops watching; any number of calls.
+   * @throws SluiceError `KEY_INVALID`, `STORE_CLOSED`, at once.
    */
   watch(log: string, onChange: () => void): () => void
 
-  /** Drops what retention no longer keeps (guarantee 5). */
+  /**
+   * Drops what retention no longer keeps (guarantee 5). A `maxAgeMs` given here or with an append stays with the log
+   * and goes on taking effect while nobody touches it, until an append or a trim brings another retention.
+   */
   trim(log: string, retain: Retention): Promise<void>
 
   /** Removes a log with all that belongs to it: records, epoch, checkpoint, idempotency keys. */
   remove(log: string): Promise<void>
 
-  /** Removes a log at or after a time (ms since the epoch), also if nobody ever touches it again. */
+  /**
+   * Lets a log end at a time (ms since the epoch): from then on it is as if removed, also if nobody ever touches it
+   * again. The last call counts; `Infinity` takes it back. Nothing happens to a log that does not exist.
+   */
   expire(log: string, at: number): Promise<void>
 
-  /** Keeps a derived state of a log up to an offset. A later checkpoint replaces an earlier one, never the reverse. */
+  /**
+   * Keeps a derived state of a log up to an offset. A later checkpoint replaces an earlier one, never the reverse.
+   * One of another life of the log (by its epoch) is dropped without a word: it has nothing to stand for any more.
+   */
   saveCheckpoint(log: string, checkpoint: Checkpoint): Promise<void>
 
   /** The latest checkpoint of this life of the log, or `null`. */
@@ -67,6 +79,7 @@ export interface Store {
   /**
    * Takes or renews a lease: at most one owner holds a name at a time, over all processes and machines.
    *
+   * @param name 1 to 400 bytes of UTF-8 without NUL.
    * @param ttlMs the lease lapses this long after the last success, unless it is renewed or released.
    * @returns whether `owner` holds it now.
    */
@@ -85,17 +98,23 @@ export interface NewRecord {
   readonly at: number
   /**
    * Appends at most once per log within the dedup window: the same key again returns the first record's offset.
-   * At most 200 bytes of UTF-8.
+   * 1 to 200 bytes of UTF-8 without NUL.
    */
   readonly idempotencyKey?: string
 }
 
+/** How long an idempotency key is remembered unless an append says otherwise: 24 hours. */
+export const defaultDedupWindowMs = 24 * 3_600_000
+
 export interface AppendOptions {
-  /** Compare and append: the last offset that the log must have now; 0 for a log that must not exist yet, or is empty. */
+  /**
+   * Compare and append: the last offset that the log must have now; 0 for a log that must not exist. Where all records
+   * are duplicates there is nothing to compare: a retry with the same keys succeeds like the first try.
+   */
   readonly expectLast?: Offset
   /** Applied in the same step, after the append. */
   readonly retain?: Retention
-  /** How long an idempotency key is remembered. Default 24 hours. */
+  /** How long the idempotency keys of these records are remembered, by the store's clock. Default 24 hours. */
   readonly dedupWindowMs?: number
 }
 
@@ -139,6 +158,8 @@ export interface Page {
 }
 
 export interface Checkpoint {
+  /** The life of the log that the state was made from. */
+  readonly epoch: Epoch
   /** The state has seen every event up to and including this one. */
   readonly offset: Offset
   readonly payload: Uint8Array
