@@ -10,7 +10,9 @@ import type { Cursor, Place } from '../../shared/protocol/cursor.ts'
 export type Envelope<Item> = TrackedEnvelope<Item>
 
 export function sealEnvelope<Item>(place: Place, item: Item): Envelope<Item> {
-  return Object.freeze(tracked(formatCursor(place), freezeDeep(item)))
+  const envelope = tracked(formatCursor(place), freezeDeep(item))
+  Object.freeze(envelope)
+  return envelope
 }
 
 export function cursorOf(envelope: Envelope<unknown>): Cursor {

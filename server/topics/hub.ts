@@ -1,0 +1,220 @@
+/**
+ * One log on one node: one tail reader on the store, one ring of recent items, and whoever waits for the next one.
+ *
+ *     store --watch--> tail reader --> ring --wake--> subscribers (each a cursor, none a queue)
+ *
+ * The tail reader is the only one who moves `head`. It reads from the store after each hint and checks that what it
+ * read follows what it had: a log that was trimmed past it, removed, or born again is noticed here, and subscribers
+ * find out by comparing their place with the hub's.
+ */
+import { SluiceError, toError } from '../../shared/errors.ts'
+import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Epoch, Offset } from '../../shared/protocol/cursor.ts'
+import type { Page, ReadBounds, StoredRecord } from '../stores/store.ts'
+import { sealEnvelope } from './envelope.ts'
+import type { Envelope } from './envelope.ts'
+import { unborn } from './log.ts'
+import type { Log, LogPlace } from './log.ts'
+import { Ring } from './ring.ts'
+
+/** One read of the tail or of a page: bounded, so that a long log never sits in memory at once. */
+const readBounds: ReadBounds = { maxEvents: 256, maxBytes: 1 << 20 }
+
+const retryAfterMs = 250
+
+export interface HubOptions<Item> {
+  readonly log: Log
+  /** A stored record as the item that subscribers see; `null` for one that they do not. */
+  readonly decode: (payload: Uint8Array) => Item | null
+  /** How many recent items are kept ready. */
+  readonly ringSize: number
+  readonly clock: Clock
+  readonly onError: (error: Error) => void
+}
+
+/** An item with its place; `null` for a record that is not shown. */
+export type Slot<Item> = Envelope<Item> | null
+
+export class Hub<Item> {
+  readonly log: Log
+  readonly #options: HubOptions<Item>
+  readonly #ring: Ring<Slot<Item>>
+
+  // Where the log is, as far as this node knows. Moved by the tail reader only.
+  #epoch: Epoch = unborn
+  #head: Offset = 0
+
+  readonly #waiting = new Set<() => void>()
+  readonly #opened: Promise<void>
+  #failure: Error | null = null
+
+  #unwatch: () => void = () => {}
+  #retry: Timer | null = null
+  #reading = false
+  #changed = false
+  #closed = false
+
+  constructor(options: HubOptions<Item>) {
+    this.log = options.log
+    this.#options = options
+    this.#ring = new Ring(options.ringSize)
+    this.#opened = this.#open()
+    // Whoever asks hears of it through ready(); until then nobody needs to.
+    this.#opened.catch(() => {})
+  }
+
+  get epoch(): Epoch {
+    return this.#epoch
+  }
+
+  get head(): Offset {
+    return this.#head
+  }
+
+  /** Why the hub cannot go on, if it cannot. Its owner then makes a new one for the next subscriber. */
+  get failure(): Error | null {
+    return this.#failure
+  }
+
+  /** Settles when the hub knows where the log ends. Rejects as the store did. */
+  ready(): Promise<void> {
+    return this.#opened
+  }
+
+  end(): LogPlace {
+    return { epoch: this.#epoch, offset: this.#head }
+  }
+
+  /** The recent item at an offset; `undefined` when it must be read from the store. */
+  recent(offset: Offset): Slot<Item> | undefined {
+    return this.#ring.get(offset)
+  }
+
+  /** Calls `wake` once, when the hub has moved, failed or closed. Returns a way out. */
+  onMove(wake: () => void): () => void {
+    this.#waiting.add(wake)
+    return () => this.#waiting.delete(wake)
+  }
+
+  /** Reads a bounded page after an offset, as it is in the store now. */
+  async readPage(after: Offset): Promise<Page> {
+    return this.log.store.read(this.log.name, after, readBounds)
+  }
+
+  seal(epoch: Epoch, record: StoredRecord): Slot<Item> {
+    const item = this.#options.decode(record.payload)
+    return item === null ? null : sealEnvelope({ tag: this.log.tag, epoch, offset: record.offset }, item)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#unwatch()
+    this.#retry?.cancel()
+    this.#wakeAll()
+  }
+
+  async #open(): Promise<void> {
+    // Watch first, then look: a change in between is then known to have been missed, and read.
+    this.#unwatch = this.log.store.watch(this.log.name, () => this.#onChange())
+    try {
+      const state = await this.log.store.describe(this.log.name)
+      if (state) {
+        this.#epoch = state.epoch
+        this.#head = state.last
+      }
+    } catch (thrown) {
+      this.#fail(toError(thrown))
+      throw thrown
+    }
+    if (this.#closed) this.#unwatch()
+    else if (this.#changed) this.#onChange()
+  }
+
+  #onChange(): void {
+    this.#changed = true
+    if (this.#reading || this.#closed || this.#failure) return
+    this.#reading = true
+    this.#opened
+      .then(() => this.#readTail())
+      .catch(thrown => this.#fail(toError(thrown)))
+      .finally(() => {
+        this.#reading = false
+        if (this.#changed && !this.#retry) this.#onChange()
+      })
+  }
+
+  async #readTail(): Promise<void> {
+    while (this.#changed && !this.#closed) {
+      this.#changed = false
+      let page: Page
+      try {
+        page = await this.readPage(this.#head)
+      } catch (thrown) {
+        this.#retryLater(toError(thrown))
+        return
+      }
+      if (this.#take(page)) this.#changed = true
+    }
+  }
+
+  /** Takes over what was read. Returns whether there may be more. */
+  #take(page: Page): boolean {
+    const epoch = page.state?.epoch ?? unborn
+    if (epoch !== this.#epoch) {
+      const wasUnborn = this.#epoch === unborn
+      this.#epoch = epoch
+      this.#head = 0
+      this.#ring.clear()
+      this.#wakeAll()
+      // What was read after the old life's head says nothing about the new one: read it from its start. (A log that
+      // had no event yet was read from the start already.)
+      if (!wasUnborn) return page.state !== null
+    }
+    const [oldest] = page.records
+    if (!oldest || !page.state) return false
+    if (oldest.offset !== this.#head + 1) {
+      if (oldest.offset !== page.state.first) throw holeAfter(this.log, this.#head, oldest.offset)
+      // Retention overtook the tail reader. Subscribers see by their own place what they missed.
+      this.#ring.clear()
+      this.#head = oldest.offset - 1
+    }
+    for (const record of page.records) {
+      if (record.offset !== this.#head + 1) throw holeAfter(this.log, this.#head, record.offset)
+      this.#ring.push(record.offset, this.seal(epoch, record))
+      this.#head = record.offset
+    }
+    this.#wakeAll()
+    return this.#head < page.state.last
+  }
+
+  #retryLater(error: Error): void {
+    this.#options.onError(error)
+    this.#changed = true
+    this.#retry = this.#options.clock.after(retryAfterMs, () => {
+      this.#retry = null
+      this.#onChange()
+    })
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure || this.#closed) return
+    this.#failure = error
+    this.#unwatch()
+    this.#options.onError(error)
+    this.#wakeAll()
+  }
+
+  #wakeAll(): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const wake of waiting) wake()
+  }
+}
+
+/** A store broke its promise of dense offsets: going on would be a silent gap. */
+export function holeAfter(log: Log, offset: Offset, found: Offset): SluiceError {
+  return new SluiceError(
+    'INTERNAL',
+    `The store has a hole in ${log}: offset ${offset} is followed by ${found}. Nothing was delivered past it.`,
+  )
+}

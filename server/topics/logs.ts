@@ -1,0 +1,117 @@
+/**
+ * The logs of one topic that are in use on this node: a hub for each, from its first subscriber until a while after
+ * its last.
+ */
+import type { Clock, Timer } from '../../shared/clock.ts'
+import { toError } from '../../shared/errors.ts'
+import type { Fold } from '../../shared/items.ts'
+import type { Offset } from '../../shared/protocol/cursor.ts'
+import type { Retention, Store } from '../stores/store.ts'
+import { Hub } from './hub.ts'
+import { Log } from './log.ts'
+import { Folding } from './snapshot.ts'
+import { toStream } from './stream.ts'
+import type { TopicStream } from './stream.ts'
+import { Subscriber } from './subscriber.ts'
+import type { GapPolicy } from './subscriber.ts'
+
+export interface LogsOptions<Item> {
+  readonly topic: string
+  readonly store: Store
+  readonly decode: (payload: Uint8Array) => Item | null
+  /** An item after which a log has no other. */
+  readonly isLast: (item: Item) => boolean
+  readonly fold: Fold<Item, unknown> | undefined
+  readonly retain: Retention | undefined
+  readonly onGap: GapPolicy
+  readonly ringSize: number
+  readonly lingerMs: number
+  readonly checkpointEvery: number
+  readonly clock: Clock
+  readonly onError: (error: Error) => void
+  /** Called when a key comes into use on this node; what it returns, when it no longer is. */
+  readonly onUse?: (key: string) => () => void
+}
+
+export interface LogSubscription<Item> {
+  readonly after?: string | undefined
+  readonly from?: 'start' | 'end'
+  readonly signal?: AbortSignal | undefined
+  readonly filter?: (item: Item) => boolean
+}
+
+interface LogInUse<Item> {
+  readonly hub: Hub<Item>
+  readonly folding: Folding<Item, unknown> | null
+  readonly leave: () => void
+  users: number
+  linger: Timer | null
+}
+
+export class Logs<Item> {
+  readonly #options: LogsOptions<Item>
+  readonly #inUse = new Map<string, LogInUse<Item>>()
+
+  constructor(options: LogsOptions<Item>) {
+    this.#options = options
+  }
+
+  /** @throws SluiceError `KEY_INVALID`, at once; everything else comes from the iteration. */
+  subscribe(key: string, { after, from = 'end', signal, filter }: LogSubscription<Item>): TopicStream<Item> {
+    const { hub, folding } = this.#acquire(key)
+    const subscriber = new Subscriber({
+      hub,
+      folding,
+      onGap: this.#options.onGap,
+      after,
+      from,
+      filter,
+      signal,
+      isLast: this.#options.isLast,
+      onEnd: () => this.#release(key, hub),
+    })
+    return toStream(subscriber, after === undefined && folding === null)
+  }
+
+  /** Saves the folded state in the background, if it is time to. */
+  checkpoint(key: string, offset: Offset): void {
+    const { hub, folding } = this.#acquire(key)
+    Promise.resolve(folding?.checkpoint(offset))
+      .catch(thrown => this.#options.onError(toError(thrown)))
+      .finally(() => this.#release(key, hub))
+  }
+
+  #acquire(key: string): LogInUse<Item> {
+    let inUse = this.#inUse.get(key)
+    // A hub that failed serves nobody any more; whoever still holds it is being told.
+    if (!inUse || inUse.hub.failure) {
+      inUse = this.#open(key)
+      this.#inUse.set(key, inUse)
+    }
+    inUse.users++
+    inUse.linger?.cancel()
+    inUse.linger = null
+    return inUse
+  }
+
+  #open(key: string): LogInUse<Item> {
+    const { topic, store, decode, ringSize, clock, onError, fold, isLast, checkpointEvery, retain } =
+      this.#options
+    const hub = new Hub<Item>({ log: new Log(store, topic, key), decode, ringSize, clock, onError })
+    const folding = fold ? new Folding(hub, { fold, isLast, checkpointEvery, retain }) : null
+    return { hub, folding, leave: this.#options.onUse?.(key) ?? (() => {}), users: 0, linger: null }
+  }
+
+  #release(key: string, hub: Hub<Item>): void {
+    const inUse = this.#inUse.get(key)
+    if (inUse?.hub !== hub) return // replaced after it failed
+    if (--inUse.users > 0) return
+    const close = () => {
+      this.#inUse.delete(key)
+      inUse.leave()
+      hub.close()
+    }
+    if (hub.failure) close()
+    else inUse.linger = this.#options.clock.after(this.#options.lingerMs, close)
+  }
+}
