@@ -5,11 +5,19 @@ export interface Timer extends Disposable {
   cancel(): void
 }
 
+export interface TimerOptions {
+  /** Whether the process (of Node) stays alive while the timer waits; default false. */
+  readonly keepAlive?: boolean
+}
+
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
-  /** Calls `fire` once, `ms` milliseconds from now. A waiting timer does not keep a process alive. */
-  after(ms: number, fire: () => void): Timer
+  /**
+   * Calls `fire` once, `ms` milliseconds from now. A waiting timer does not keep a process alive, unless it is told
+   * to: one that a program has reason to wait for.
+   */
+  after(ms: number, fire: () => void, options?: TimerOptions): Timer
   /** A random number in [0, 1). */
   random(): number
 }
@@ -19,10 +27,10 @@ const maxDelayMs = 2 ** 31 - 1
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  after(ms, fire) {
+  after(ms, fire, options) {
     const handle: unknown = setTimeout(fire, Math.min(Math.max(0, ms), maxDelayMs))
     // In Node a handle is an object that can be told not to hold the process; in browsers it is a number.
-    if (typeof handle === 'object' && handle !== null && 'unref' in handle) {
+    if (!options?.keepAlive && typeof handle === 'object' && handle !== null && 'unref' in handle) {
       ;(handle as { unref(): void }).unref()
     }
     const cancel = () => clearTimeout(handle as Parameters<typeof clearTimeout>[0])

@@ -18,6 +18,7 @@ interface CodeEntry {
   /** The tRPC code that stock clients see. */
   readonly trpc:
     | 'BAD_REQUEST'
+    | 'CLIENT_CLOSED_REQUEST'
     | 'CONFLICT'
     | 'FORBIDDEN'
     | 'GATEWAY_TIMEOUT'
@@ -41,6 +42,27 @@ export const errorTable = {
     trpc: 'CONFLICT',
     retry: 'never',
     help: 'Somebody else appended first. Read the log again and decide anew.',
+  },
+  CONNECTION_LOST: {
+    status: 503,
+    close: 4503,
+    trpc: 'SERVICE_UNAVAILABLE',
+    retry: 'resume',
+    help: 'The connection broke or could not be opened. The client comes back by itself and resumes.',
+  },
+  CONNECTION_REFUSED: {
+    status: 403,
+    close: 4403,
+    trpc: 'FORBIDDEN',
+    retry: 'never',
+    help: 'The server closed the connection with a code that says not to come back: see data.closeCode and data.reason. The next subscription or request tries again.',
+  },
+  CONSUMER_TOO_SLOW: {
+    status: 429,
+    close: 4503,
+    trpc: 'TOO_MANY_REQUESTS',
+    retry: 'resume',
+    help: 'Events came faster than the loop took them. Do less per event, raise maxBuffered, or ask the server for less.',
   },
   CURSOR_INVALID: {
     status: 400,
@@ -91,6 +113,13 @@ export const errorTable = {
     retry: 'never',
     help: 'Use a key of 1 to 256 bytes without control characters.',
   },
+  LINK_CLOSED: {
+    status: 499,
+    close: 4499,
+    trpc: 'CLIENT_CLOSED_REQUEST',
+    retry: 'never',
+    help: 'close() was called on the link. Make a new one.',
+  },
   MESSAGE_INVALID: {
     status: 400,
     close: 4400,
@@ -110,7 +139,7 @@ export const errorTable = {
     close: 4504,
     trpc: 'GATEWAY_TIMEOUT',
     retry: 'resume',
-    help: 'The append may or may not have happened. Retry with the same idempotencyKey.',
+    help: 'It may or may not have happened. Retry an append with the same idempotencyKey; look before you repeat a mutation.',
   },
   OVERSTAYED: {
     status: 500,
@@ -160,6 +189,13 @@ export const errorTable = {
     trpc: 'INTERNAL_SERVER_ERROR',
     retry: 'never',
     help: 'The procedure yielded a value that its own output schema refuses.',
+  },
+  TRANSPORT_UNAVAILABLE: {
+    status: 412,
+    close: 4412,
+    trpc: 'PRECONDITION_FAILED',
+    retry: 'never',
+    help: 'This environment lacks what the transport needs. Pass an absolute url, a WebSocket or a fetch to sluiceLink().',
   },
 } as const satisfies Record<string, CodeEntry>
 
