@@ -1,0 +1,9 @@
+// npm run build: what is published, in dist.
+import { buildPackage } from './lib/build.mjs'
+import { install } from './lib/install.mjs'
+import { main } from './lib/say.mjs'
+
+await main(async () => {
+  await install()
+  await buildPackage()
+})
