@@ -19,8 +19,8 @@ export interface LogsOptions<Item> {
   readonly topic: string
   readonly store: Store
   readonly decode: (payload: Uint8Array) => Item | null
-  /** An item after which a log has no other. */
-  readonly isLast: (item: Item) => boolean
+  /** An item after which a log has no other; `null` for logs without end. */
+  readonly isLast: ((item: Item) => boolean) | null
   readonly fold: Fold<Item, unknown> | undefined
   readonly retain: Retention | undefined
   readonly onGap: GapPolicy

@@ -17,7 +17,7 @@ import { packPayload, unpackPayload } from './payload.ts'
 export interface FoldingOptions<Item, State> {
   readonly fold: Fold<Item, State>
   /** An item that ends the log takes no part in the fold; a newcomer receives it after the state. */
-  readonly isLast: (item: Item) => boolean
+  readonly isLast: ((item: Item) => boolean) | null
   /** A checkpoint is written after so many events. */
   readonly checkpointEvery: number
   readonly retain: Retention | undefined
@@ -89,7 +89,7 @@ export class Folding<Item, State> {
 
   #step(slot: Slot<Item>): boolean {
     if (slot) {
-      if (this.#options.isLast(slot[1])) return false
+      if (this.#options.isLast?.(slot[1])) return false
       this.#state = this.#options.fold.step(this.#state, slot[1])
     }
     this.#offset++

@@ -37,8 +37,8 @@ export interface SubscriberOptions<Item> {
   readonly from: 'start' | 'end'
   readonly filter: ((item: Item) => boolean) | undefined
   readonly signal: AbortSignal | undefined
-  /** The stream ends after this item. */
-  readonly isLast: (item: Item) => boolean
+  /** The stream ends after this item; `null` where there is no such item. */
+  readonly isLast: ((item: Item) => boolean) | null
   /** Called once, however the subscriber ends. */
   readonly onEnd: () => void
 }
@@ -112,7 +112,7 @@ export class Subscriber<Item> {
       else if (slot !== null) {
         // A control item (gap, snapshot) passes the filter; it has no offset of its own to advance to.
         const item = slot[1] as Item
-        if (this.#options.isLast(item)) this.#end()
+        if (this.#options.isLast?.(item)) this.#end()
         if (isControl(item) || !this.#options.filter || this.#options.filter(item)) {
           return { done: false, value: slot }
         }
@@ -201,7 +201,17 @@ export class Subscriber<Item> {
     }
     this.#place = place
     if (place.epoch !== epoch && place.epoch !== unborn) return this.#meetGap('reborn')
-    if (place.epoch === epoch && state && state.first > place.offset + 1) await this.#meetGap('trimmed')
+    if (place.epoch === epoch && state && state.first > place.offset + 1) return this.#meetGap('trimmed')
+    // Who has seen the last item has seen the whole stream: it must not wait for more.
+    if (this.#options.isLast && place.offset > 0) await this.#endIfLast(this.#options.isLast)
+  }
+
+  async #endIfLast(isLast: (item: Item) => boolean): Promise<void> {
+    const { epoch, offset } = this.#place
+    const page = await this.#hub.readPage(offset - 1)
+    const record = page.records[0]
+    const slot = record?.offset === offset ? this.#hub.seal(epoch, record) : null
+    if (slot && isLast(slot[1])) this.#end()
   }
 
   async #firstRetained(): Promise<LogPlace> {

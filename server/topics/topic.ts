@@ -119,7 +119,7 @@ export function createTopic<
     store,
     // Written by publish() below, after validation.
     decode: payload => unpackPayload(payload) as Value,
-    isLast: () => false,
+    isLast: null,
     // A state is opaque to everything between the fold and the subscriber.
     fold: fold as Fold<Value, unknown> | undefined,
     retain,
