@@ -190,6 +190,13 @@ export const errorTable = {
     retry: 'never',
     help: 'The procedure yielded a value that its own output schema refuses.',
   },
+  TOO_MANY_SUBSCRIPTIONS: {
+    status: 429,
+    close: 4503,
+    trpc: 'TOO_MANY_REQUESTS',
+    retry: 'resume',
+    help: 'End subscriptions that are no longer needed, or raise limits.maxSubscriptions on the server.',
+  },
   TRANSPORT_UNAVAILABLE: {
     status: 412,
     close: 4412,
@@ -233,7 +240,9 @@ export function toError(thrown: unknown): Error {
 
 /** A value from outside, fit for an error message: shortened and escaped. */
 export function quote(value: unknown, maxLength = 60): string {
-  const text = typeof value === 'string' ? value : String(value)
+  // An object's own toString may be anything, also missing or hostile.
+  const isObject = (typeof value === 'object' && value !== null) || typeof value === 'function'
+  const text = isObject ? Object.prototype.toString.call(value) : String(value)
   const short = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text
   return JSON.stringify(short)
 }
