@@ -1,14 +1,15 @@
 // Compiles the package to dist, and the showcase's page.
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { root, run, tool } from './run.mjs'
 import { step, Stop } from './say.mjs'
 
-export async function buildPackage() {
-  await step('Building the package to dist', async () => {
-    const dist = join(root, 'dist')
+/** @param outDir where to, relative to the root; whatever is there is removed. */
+export async function buildPackage(outDir = 'dist') {
+  await step(`Building the package to ${outDir}`, async () => {
+    const dist = resolve(root, outDir)
     await rm(dist, { recursive: true, force: true })
-    if ((await run(tool('tsc', '-p', 'tsconfig.build.json'))) !== 0) {
+    if ((await run(tool('tsc', '-p', 'tsconfig.build.json', '--outDir', dist))) !== 0) {
       throw new Stop('The package does not compile (see above).')
     }
     await rewriteDeclarations(dist)
