@@ -4,10 +4,11 @@ import type { inferRouterInputs, inferRouterOutputs } from '@trpc/server'
 import type { Gap, RunEnd, Snapshot } from 'trpc-sluice/shared'
 import { resumable } from 'trpc-sluice/shared'
 import { createRun, createTopic } from 'trpc-sluice/server'
+import superjson from 'superjson'
 import { expectTypeOf } from 'vitest'
 import { z } from 'zod'
 
-const t = initTRPC.context<{ user: string }>().create()
+const t = initTRPC.context<{ user: string }>().create({ transformer: superjson })
 const Message = z.object({ text: z.string(), at: z.date().default(() => new Date()) })
 type Message = { text: string; at: Date }
 
@@ -72,12 +73,9 @@ expectTypeOf<Outputs['answer']['status']['status']>().toEqualTypeOf<
 plain.publish('k', { text: 'hi' })
 // @ts-expect-error a member is missing
 plain.publish('k', {})
+const wrongFold = { initial: 0, step: (count: number, event: { n: number }) => count + event.n }
 // @ts-expect-error the fold is of another event
-createTopic({
-  name: 'x',
-  event: Message,
-  fold: { initial: 0, step: (count: number, event: { n: number }) => count + event.n },
-})
+createTopic({ name: 'x', event: Message, fold: wrongFold })
 // @ts-expect-error no such policy
 createTopic({ name: 'x', event: Message, onGap: 'ignore' })
 createRun({ name: 'x', procedure: t.procedure, input: z.string(), event: z.string() })
