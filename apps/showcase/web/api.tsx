@@ -1,0 +1,37 @@
+/** The page's one way to the server: a link, a client on it, and the hooks. */
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { createTRPCReact } from '@trpc/react-query'
+import type { ReactNode } from 'react'
+import superjson from 'superjson'
+import { sluiceLink } from 'trpc-sluice/client'
+import { SluiceProvider } from 'trpc-sluice/react'
+import type { AppRouter } from '../server/router.ts'
+
+export const trpc = createTRPCReact<AppRouter>()
+
+const link = sluiceLink<AppRouter>({ url: '/trpc', transformer: superjson })
+
+/** For `useStream`, and for whatever happens outside of a component. */
+export const client = trpc.createClient({ links: [link] })
+
+/** Tries to connect now instead of at the appointed time. */
+export const reconnectNow = () => link.connection.wake()
+
+// What the page asks for does not go stale: changes arrive by subscription. And it is the link that knows whether
+// the server can be reached, not `navigator.onLine`.
+const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: { staleTime: Infinity, refetchOnWindowFocus: false, networkMode: 'always' },
+    mutations: { networkMode: 'always' },
+  },
+})
+
+export function ApiProvider({ children }: { readonly children: ReactNode }) {
+  return (
+    <trpc.Provider client={client} queryClient={queryClient}>
+      <QueryClientProvider client={queryClient}>
+        <SluiceProvider link={link}>{children}</SluiceProvider>
+      </QueryClientProvider>
+    </trpc.Provider>
+  )
+}
