@@ -1,0 +1,173 @@
+/** Every option of the link: type, default, unit; and what they amount to when all defaults are filled in. */
+import type { HTTPHeaders, Operation } from '@trpc/client'
+import type { TransformerOptions } from '@trpc/client/unstable-internals'
+import type {
+  AnyRouter,
+  CombinedDataTransformer,
+  DataTransformerOptions,
+} from '@trpc/server/unstable-core-do-not-import'
+import { systemClock, type Clock } from '../shared/clock.ts'
+import { backoffMs, defaultBackoff, type BackoffOptions } from './connection/backoff.ts'
+import type { TransportKind } from './connection/machine.ts'
+import type { ClientError } from './transports/transport.ts'
+import type { SluiceError } from '../shared/errors.ts'
+
+type ValueOrFunction<T> = T | (() => T | Promise<T>)
+
+/** What `createContext` on the server receives as `info.connectionParams`. */
+export type ConnectionParams = Readonly<Record<string, string | undefined>> | null
+
+/** What the link needs of a WebSocket: the browser's own has it, and that of `ws`. */
+export interface WebSocketLike {
+  readonly readyState: number
+  send(data: string): void
+  close(code?: number, reason?: string): void
+  addEventListener(type: 'open', listener: () => void): void
+  addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void
+  addEventListener(
+    type: 'close',
+    listener: (event: { readonly code: number; readonly reason: string }) => void,
+  ): void
+  addEventListener(type: 'error', listener: (event: object) => void): void
+}
+
+export type WebSocketConstructor = new (url: string) => WebSocketLike
+
+interface Options {
+  /**
+   * Where the router is served: `http:`, `https:`, `ws:` or `wss:`, converted as the transport needs it; in a page
+   * it may be relative. A function is asked afresh at each connect.
+   */
+  readonly url: ValueOrFunction<string>
+  /**
+   * Handed to `createContext` as `info.connectionParams`: as the first message of a WebSocket, in the query over
+   * HTTP. A function is asked afresh at each connect, so that a token is always a fresh one. Default: none.
+   */
+  readonly connectionParams?: ValueOrFunction<ConnectionParams>
+  /**
+   * Headers of every HTTP request: queries, mutations and streams where there is no WebSocket (a browser gives a
+   * WebSocket no headers: use `connectionParams`). Default: none.
+   */
+  readonly headers?:
+    | HTTPHeaders
+    | ((opts: { readonly opList: readonly Operation[] }) => HTTPHeaders | Promise<HTTPHeaders>)
+  /**
+   * `auto` (default): a WebSocket where it can be opened, else streamed HTTP responses (SSE over `fetch`).
+   * `websocket` or `sse`: only that.
+   */
+  readonly transport?: 'auto' | TransportKind
+  /** The WebSocket to use. Default: the global one, if there is one (Node has it from version 22 on). */
+  readonly WebSocket?: WebSocketConstructor
+  /** The `fetch` to use. Default: the global one. */
+  readonly fetch?: typeof fetch
+  /** Milliseconds to wait after so many failures in a row; in place of `backoff`. */
+  readonly retryDelayMs?: (attempt: number) => number
+  /** Exponential backoff with full jitter between attempts to connect. */
+  readonly backoff?: BackoffOptions
+  /** How long an attempt to connect may take, in milliseconds, `url` and `connectionParams` included. Default 10,000. */
+  readonly connectTimeoutMs?: number
+  /**
+   * Silence after which the server is asked for a sign of life, in milliseconds; `Infinity`: never. Default 30,000.
+   */
+  readonly heartbeatMs?: number
+  /** How long the server has to answer that before the connection is given up, in milliseconds. Default 10,000. */
+  readonly heartbeatTimeoutMs?: number
+  /**
+   * How long a WebSocket that nothing needs stays open, in milliseconds. Default 30,000 in a page, and 1,000 in
+   * Node, where an open socket keeps a finished program from ending (`link.close()` ends it at once).
+   */
+  readonly closeWhenIdleMs?: number
+  /**
+   * Called with what no subscription and no request can be told: a message that is none, an error that the server
+   * sent to nobody in particular, a `url` or `connectionParams` function or a callback of yours that threw.
+   * Lost connections are not errors; see `link.connection`. Default: `console.error`.
+   */
+  readonly onError?: (error: SluiceError | ClientError | Error) => void
+  /** Time and chance, for tests. Default: the system's. */
+  readonly clock?: Clock
+}
+
+export type SluiceLinkOptions<TRouter extends AnyRouter> = Options &
+  TransformerOptions<TRouter['_def']['_config']['$types']>
+
+/** The options with every default filled in. */
+export interface ResolvedOptions {
+  readonly url: () => string | Promise<string>
+  /** Null: the server is not to expect any. */
+  readonly connectionParams: (() => ConnectionParams | Promise<ConnectionParams>) | null
+  readonly headers: (operations: readonly Operation[]) => HTTPHeaders | Promise<HTTPHeaders>
+  readonly transports: readonly [TransportKind, ...TransportKind[]]
+  readonly transformer: CombinedDataTransformer
+  /** Null where there is none. */
+  readonly WebSocket: WebSocketConstructor | null
+  readonly fetch: typeof fetch
+  readonly retryDelayMs: (attempt: number) => number
+  readonly connectTimeoutMs: number
+  readonly heartbeatMs: number
+  readonly heartbeatTimeoutMs: number
+  readonly closeWhenIdleMs: number
+  readonly onError: (error: Error) => void
+  readonly clock: Clock
+}
+
+/** @throws RangeError when a duration is not one. */
+export function resolveOptions<TRouter extends AnyRouter>(
+  options: SluiceLinkOptions<TRouter>,
+): ResolvedOptions {
+  const { url, connectionParams, headers, clock = systemClock } = options
+  const WebSocket = options.WebSocket ?? globalWebSocket()
+  const backoff = { ...defaultBackoff, ...options.backoff }
+  return {
+    url: typeof url === 'function' ? url : () => url,
+    connectionParams:
+      connectionParams === undefined || connectionParams === null
+        ? null
+        : typeof connectionParams === 'function'
+          ? connectionParams
+          : () => connectionParams,
+    headers: opList => (typeof headers === 'function' ? headers({ opList }) : (headers ?? {})),
+    transports: transportsFor(options.transport ?? 'auto', WebSocket !== null),
+    // The type of the option says only whether the router has a transformer, which is the same thing here.
+    transformer: toTransformer(options.transformer as DataTransformerOptions | undefined),
+    WebSocket,
+    // Called as a free function: some browsers refuse a fetch that has another `this`.
+    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+    retryDelayMs: options.retryDelayMs ?? (attempt => backoffMs(attempt, backoff, clock.random())),
+    connectTimeoutMs: duration('connectTimeoutMs', options.connectTimeoutMs, 10_000),
+    heartbeatMs: duration('heartbeatMs', options.heartbeatMs, 30_000),
+    heartbeatTimeoutMs: duration('heartbeatTimeoutMs', options.heartbeatTimeoutMs, 10_000),
+    closeWhenIdleMs: duration('closeWhenIdleMs', options.closeWhenIdleMs, inNode() ? 1_000 : 30_000),
+    onError: options.onError ?? (error => console.error('[sluice]', error)),
+    clock,
+  }
+}
+
+function transportsFor(
+  wish: 'auto' | TransportKind,
+  hasWebSocket: boolean,
+): readonly [TransportKind, ...TransportKind[]] {
+  if (wish !== 'auto') return [wish]
+  return hasWebSocket ? ['websocket', 'sse'] : ['sse']
+}
+
+function toTransformer(transformer: DataTransformerOptions | undefined): CombinedDataTransformer {
+  if (!transformer) return { input: plain, output: plain }
+  return 'input' in transformer ? transformer : { input: transformer, output: transformer }
+}
+
+const plain = { serialize: (value: unknown) => value, deserialize: (value: unknown) => value }
+
+function duration(name: string, value: number | undefined, byDefault: number): number {
+  if (value === undefined) return byDefault
+  if (value >= 0) return value
+  throw new RangeError(`${name} is ${value}; pass a number of milliseconds that is not negative.`)
+}
+
+function globalWebSocket(): WebSocketConstructor | null {
+  return (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket ?? null
+}
+
+function inNode(): boolean {
+  const { process } = globalThis as { process?: { versions?: { node?: string } } }
+  return process?.versions?.node !== undefined
+}

@@ -1,0 +1,102 @@
+/** A subscription as an async iterable: `for await (const event of iterate(client.onRoom, input))`. */
+import type { TRPCClientError } from '@trpc/client'
+import type { AnyRouter } from '@trpc/server'
+import type { Unsubscribable } from '@trpc/server/observable'
+import '../../shared/scope.ts'
+import { contextWithFlow, Inbox } from './inbox.ts'
+
+/**
+ * A subscription procedure of `createTRPCClient`, by the one method that is used. The parameters are `never` so that
+ * every procedure fits; what they really are is looked up.
+ */
+export interface SubscriptionProcedure {
+  subscribe(input: never, options: never): Unsubscribable
+}
+
+/** What the procedure takes. */
+export type InputOf<P extends SubscriptionProcedure> = Parameters<P['subscribe']>[0]
+
+/** What it delivers: `{ id, data }` where the server yields `tracked()` values. */
+export type EventOf<P extends SubscriptionProcedure> = Parameters<P['subscribe']>[1] extends {
+  onData?: (event: infer Event) => void
+}
+  ? Event
+  : never
+
+export interface IterateOptions {
+  /** Ends the iteration, quietly. */
+  readonly signal?: AbortSignal
+  /**
+   * How many events may wait to be taken; default 1,000. At the bound a link over SSE stops reading, so that the
+   * server waits; over a WebSocket the iteration fails with `CONSUMER_TOO_SLOW` once what waits has been taken.
+   */
+  readonly maxBuffered?: number
+}
+
+export type EventStream<Event> = AsyncIterableIterator<Event, undefined, undefined> & AsyncDisposable
+
+/**
+ * Subscribes, and yields each event in turn. Leaving the loop ends the subscription; so does `signal`. The
+ * subscription begins at once and not with the first `next()`, so that nothing is missed between the two.
+ *
+ * @throws TRPCClientError out of the loop, when the subscription fails; its `cause` is a SluiceError
+ *   `CONSUMER_TOO_SLOW` when the buffer ran over.
+ * @throws RangeError at once, when `maxBuffered` is less than 1.
+ * @example
+ * ```ts
+ * for await (const { id, data } of iterate(client.onRoom, { room: 'general' }, { signal })) show(data)
+ * ```
+ */
+export function iterate<P extends SubscriptionProcedure>(
+  procedure: P,
+  input: InputOf<P>,
+  { signal, maxBuffered = 1_000 }: IterateOptions = {},
+): EventStream<EventOf<P>> {
+  const inbox = new Inbox<EventOf<P>>(maxBuffered)
+  let subscription: Unsubscribable | null = null
+  const leave = () => {
+    subscription?.unsubscribe()
+    signal?.removeEventListener('abort', onAbort)
+  }
+  const onAbort = () => {
+    inbox.discard()
+    leave()
+  }
+  const observer = {
+    context: contextWithFlow(inbox),
+    onData: (event: EventOf<P>) => {
+      if (!inbox.push(event)) leave()
+    },
+    onError: (error: TRPCClientError<AnyRouter>) => {
+      inbox.end(error)
+      leave()
+    },
+    onComplete: () => {
+      inbox.end()
+      leave()
+    },
+  }
+
+  if (signal?.aborted) inbox.end()
+  else {
+    signal?.addEventListener('abort', onAbort)
+    // The procedure's own types were taken apart above; here they are put together again.
+    const typed = procedure as { subscribe(input: unknown, options: typeof observer): Unsubscribable }
+    subscription = typed.subscribe(input, observer)
+  }
+
+  const finish = (): Promise<IteratorResult<EventOf<P>, undefined>> => {
+    onAbort()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+  return {
+    next: () => inbox.next(),
+    return: finish,
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async [Symbol.asyncDispose]() {
+      await finish()
+    },
+  }
+}

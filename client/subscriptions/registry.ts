@@ -1,0 +1,184 @@
+/**
+ * All subscriptions of the link: what to ask for on each new transport, to whom what arrives belongs, and when to ask
+ * again for one that broke by itself.
+ */
+import { errorTable, SluiceError, type Retry } from '../../shared/errors.ts'
+import type { Clock, Timer } from '../../shared/clock.ts'
+import type { RequestId } from '../../shared/protocol/messages.ts'
+import type { Passenger, Vehicle } from '../connection/connection.ts'
+import { healthyAfterMs } from '../connection/machine.ts'
+import type { ClientError, Loss, Received, Transport } from '../transports/transport.ts'
+import type { Subscription } from './subscription.ts'
+
+export interface RegistryOptions {
+  readonly clock: Clock
+  readonly retryDelayMs: (attempt: number) => number
+}
+
+/** A subscription's dealings with the transport of the day. */
+interface Entry {
+  readonly subscription: Subscription
+  /** Null while it is not asked for. */
+  asked: RequestId | null
+  startedAt: number | null
+  failures: number
+  retry: Timer | null
+}
+
+export class Registry implements Passenger {
+  readonly #vehicle: Vehicle
+  readonly #options: RegistryOptions
+  readonly #entries = new Set<Entry>()
+  readonly #asked = new Map<RequestId, Entry>()
+  #transport: Transport | null = null
+
+  constructor(vehicle: Vehicle, options: RegistryOptions) {
+    this.#vehicle = vehicle
+    this.#options = options
+  }
+
+  get wanted(): boolean {
+    return this.#entries.size > 0
+  }
+
+  /** Takes a subscription in, and returns its removal. */
+  add(subscription: Subscription): () => void {
+    const entry: Entry = { subscription, asked: null, startedAt: null, failures: 0, retry: null }
+    this.#entries.add(entry)
+    subscription.connecting(null)
+    if (this.#transport && !subscription.over) this.#ask(entry, this.#transport)
+    this.#vehicle.want()
+    return () => {
+      subscription.leave()
+      this.#forget(entry, { stop: true })
+    }
+  }
+
+  board(transport: Transport): void {
+    this.#transport = transport
+    for (const entry of this.#entries) this.#ask(entry, transport)
+  }
+
+  opened(): void {}
+
+  received(message: Received): void {
+    if (message.type === 'complaint' || message.type === 'reconnect') return
+    const entry = this.#asked.get(message.id)
+    if (!entry) return // stopped meanwhile, or of an earlier transport
+    switch (message.type) {
+      case 'started':
+        entry.startedAt = this.#options.clock.now()
+        return entry.subscription.started(message.position)
+      case 'data':
+        return entry.subscription.next(message.data, message.eventId)
+      case 'stopped':
+        this.#forget(entry, { stop: false })
+        return entry.subscription.stopped()
+      case 'error':
+        return this.#failed(entry, message.error)
+      default:
+        return message satisfies never
+    }
+  }
+
+  interrupted(id: RequestId, loss: Loss): void {
+    const entry = this.#asked.get(id)
+    if (!entry) return
+    if (loss.retry) this.#askLater(entry, loss.why, loss.afterMs)
+    else this.#finish(entry, loss.why)
+  }
+
+  left(transport: Transport, why: SluiceError): void {
+    if (this.#transport !== transport) return
+    this.#transport = null
+    for (const entry of this.#present()) {
+      // A transport that stays for the sake of others goes on to deliver until it is told to stop.
+      if (entry.asked !== null) transport.unsubscribe(entry.asked)
+      this.#unask(entry)
+      entry.subscription.connecting(why)
+    }
+  }
+
+  lost(): void {}
+
+  dismissed(why: SluiceError): void {
+    for (const entry of this.#present()) {
+      this.#forget(entry, { stop: false })
+      if (why.code === 'LINK_CLOSED') entry.subscription.complete()
+      else entry.subscription.fail(why)
+    }
+  }
+
+  awaitsAnswerOn(): boolean {
+    return false
+  }
+
+  /** Those who are here now, and not those whom the news will lead to subscribe again. */
+  #present(): Entry[] {
+    return [...this.#entries]
+  }
+
+  #ask(entry: Entry, transport: Transport): void {
+    // What one subscription is told may have led to another's end, or to its being asked for already.
+    if (entry.asked !== null || transport !== this.#transport || !this.#entries.has(entry)) return
+    const id = this.#vehicle.nextId()
+    entry.retry?.cancel()
+    entry.retry = null
+    entry.asked = id
+    entry.startedAt = null
+    this.#asked.set(id, entry)
+    transport.subscribe(entry.subscription.ask(id))
+  }
+
+  #failed(entry: Entry, error: ClientError): void {
+    const retry = retryOf(error)
+    if (retry === 'never') return this.#finish(entry, error)
+    this.#askLater(entry, error)
+    // Another server will answer; this one goes on to refuse.
+    if (retry === 'elsewhere')
+      this.#vehicle.leave(new SluiceError('DRAINING', error.message, { cause: error }))
+  }
+
+  #askLater(entry: Entry, why: SluiceError | ClientError, afterMs = 0): void {
+    const { clock, retryDelayMs } = this.#options
+    const healthy = entry.startedAt !== null && clock.now() - entry.startedAt >= healthyAfterMs
+    entry.failures = healthy ? 0 : entry.failures + 1
+    this.#unask(entry)
+    entry.retry = clock.after(
+      Math.max(afterMs, retryDelayMs(entry.failures)),
+      () => {
+        entry.retry = null
+        if (this.#transport) this.#ask(entry, this.#transport)
+      },
+      { keepAlive: true },
+    )
+    entry.subscription.connecting(why)
+  }
+
+  #finish(entry: Entry, why: SluiceError | ClientError): void {
+    this.#forget(entry, { stop: false })
+    entry.subscription.fail(why)
+  }
+
+  #forget(entry: Entry, { stop }: { readonly stop: boolean }): void {
+    if (!this.#entries.delete(entry)) return
+    if (stop && entry.asked !== null) this.#transport?.unsubscribe(entry.asked)
+    this.#unask(entry)
+    this.#vehicle.mayRest()
+  }
+
+  #unask(entry: Entry): void {
+    entry.retry?.cancel()
+    entry.retry = null
+    if (entry.asked !== null) this.#asked.delete(entry.asked)
+    entry.asked = null
+  }
+}
+
+/** What a server's error says about coming back: tRPC's own say nothing, and are final on every carrier. */
+function retryOf(error: ClientError): Retry {
+  const data: unknown = error.data
+  const code = (data as { sluice?: { code?: unknown } } | null | undefined)?.sluice?.code
+  if (typeof code !== 'string' || !Object.hasOwn(errorTable, code)) return 'never'
+  return errorTable[code as keyof typeof errorTable].retry
+}

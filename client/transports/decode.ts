@@ -1,0 +1,154 @@
+/**
+ * A server's bytes → what was received. Whatever is not tRPC's protocol is refused with `MESSAGE_INVALID`; a value
+ * that the transformer cannot read is an error of the one request it answers.
+ */
+import { TRPCClientError } from '@trpc/client'
+import { isSluiceError, SluiceError, quote, toError } from '../../shared/errors.ts'
+import type { RequestId } from '../../shared/protocol/messages.ts'
+import type { ClientError, Received } from './transport.ts'
+
+/** The half of a transformer that reads what the server sends. */
+export interface Deserializer {
+  deserialize(value: unknown): unknown
+}
+
+/**
+ * One text frame of a WebSocket: a message, or an array of them.
+ *
+ * @throws SluiceError `MESSAGE_INVALID` when it is neither.
+ */
+export function decodeFrame(text: string, transformer: Deserializer): Received[] {
+  const value = parseJson(text)
+  if (!Array.isArray(value)) return [decodeMessage(value, transformer)]
+  return value.map(one => decodeMessage(one, transformer))
+}
+
+/** An event of `text/event-stream`, as eventsource-parser gives it. */
+export interface StreamEvent {
+  readonly event?: string | undefined
+  readonly id?: string | undefined
+  readonly data: string
+}
+
+/**
+ * A data event of a subscription's own stream.
+ *
+ * @throws SluiceError `MESSAGE_INVALID` when its data is not JSON.
+ */
+export function decodeData(event: StreamEvent, id: RequestId, transformer: Deserializer): Received {
+  const json = parseJson(event.data)
+  // An empty id is how a stream says "no id"; tRPC's own client reads it so too.
+  const eventId = event.id || undefined
+  return reading(id, () => {
+    const value = transformer.deserialize(json)
+    // Over WebSocket the server wraps a tracked event itself; here the id is outside of the payload.
+    return { type: 'data', id, eventId, data: eventId === undefined ? value : { id: eventId, data: value } }
+  })
+}
+
+/**
+ * The error event of a subscription's own stream, or the body of a response that is an error.
+ *
+ * @throws SluiceError `MESSAGE_INVALID` when it is not tRPC's shape of an error.
+ */
+export function decodeError(text: string, id: RequestId, transformer: Deserializer): Received {
+  const shape = parseJson(text)
+  return reading(id, () => ({ type: 'error', id, error: toClientError(shape, transformer) }))
+}
+
+/** The `connected` event: options of the server for this stream. */
+export interface ConnectedOptions {
+  readonly position: string | undefined
+  /** True when the server took up our wish for extensions. */
+  readonly extended: boolean
+  readonly reconnectAfterInactivityMs: number | undefined
+}
+
+/** @throws SluiceError `MESSAGE_INVALID` when it is not an object. */
+export function decodeConnected(text: string): ConnectedOptions {
+  const options = text === '' ? {} : parseJson(text)
+  if (!isRecord(options)) throw invalid(text)
+  const { position, reconnectAfterInactivityMs } = options
+  return {
+    position: typeof position === 'string' ? position : undefined,
+    extended: 'position' in options,
+    reconnectAfterInactivityMs:
+      typeof reconnectAfterInactivityMs === 'number' && reconnectAfterInactivityMs > 0
+        ? reconnectAfterInactivityMs
+        : undefined,
+  }
+}
+
+/** @throws SluiceError `MESSAGE_INVALID` when the text is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw invalid(text, cause)
+  }
+}
+
+function decodeMessage(message: unknown, transformer: Deserializer): Received {
+  if (!isRecord(message)) throw invalid(JSON.stringify(message))
+  if (message['method'] === 'reconnect') return { type: 'reconnect' }
+  const { id, result, error } = message
+  if (error !== undefined) {
+    if (isRequestId(id)) {
+      return reading(id, () => ({ type: 'error', id, error: toClientError(error, transformer) }))
+    }
+    return { type: 'complaint', error: toClientError(error, transformer) }
+  }
+  if (!isRequestId(id) || !isRecord(result)) throw invalid(JSON.stringify(message))
+  switch (result['type']) {
+    case 'started': {
+      const { position } = result
+      return { type: 'started', id, position: typeof position === 'string' ? position : undefined }
+    }
+    case 'stopped':
+      return { type: 'stopped', id }
+    case 'data':
+    case undefined: {
+      const { id: eventId, data } = result
+      if (eventId !== undefined && typeof eventId !== 'string') throw invalid(JSON.stringify(message))
+      return reading(id, () => ({ type: 'data', id, eventId, data: transformer.deserialize(data) }))
+    }
+    default:
+      throw invalid(JSON.stringify(message))
+  }
+}
+
+function toClientError(shape: unknown, transformer: Deserializer): ClientError {
+  const error = transformer.deserialize(shape)
+  if (!isRecord(error) || typeof error['code'] !== 'number' || typeof error['message'] !== 'string') {
+    throw invalid(JSON.stringify(shape))
+  }
+  return TRPCClientError.from({ error })
+}
+
+/** A transformer that fails on one answer must not cost the neighbours their connection. */
+function reading(id: RequestId, read: () => Received): Received {
+  try {
+    return read()
+  } catch (thrown) {
+    if (isSluiceError(thrown)) throw thrown // not the transformer's, but our own verdict on the message
+    return { type: 'error', id, error: TRPCClientError.from(toError(thrown)) }
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isRequestId(value: unknown): value is RequestId {
+  return typeof value === 'number' || typeof value === 'string'
+}
+
+function invalid(text: string, cause?: unknown): SluiceError {
+  return new SluiceError(
+    'MESSAGE_INVALID',
+    `The server sent ${quote(text)}, which is no message of tRPC's.`,
+    {
+      cause,
+    },
+  )
+}

@@ -1,0 +1,91 @@
+/**
+ * What the connection needs of a transport. One transport is one attempt: it opens once, and once it is lost nothing
+ * more comes from it. What is handed to it before it is open is sent when it opens.
+ */
+import type { TRPCClientError } from '@trpc/client'
+import type { AnyRouter } from '@trpc/server'
+import { errorTable, isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
+import type { RequestId } from '../../shared/protocol/messages.ts'
+import type { Hint, TransportKind } from '../connection/machine.ts'
+import type { Flow } from '../subscriptions/inbox.ts'
+
+export type ClientError = TRPCClientError<AnyRouter>
+
+export interface Transport {
+  readonly kind: TransportKind
+  /** Asks the server for a subscription. */
+  subscribe(asked: AskedSubscription): void
+  /** Takes that back, whether it was sent or not; an id that is unknown is let pass. */
+  unsubscribe(id: RequestId): void
+  /**
+   * Sends a query or a mutation. Null where they go their own way, over HTTP.
+   *
+   * @throws whatever serialising the input throws; nothing was sent then.
+   */
+  readonly request: ((asked: AskedRequest) => void) | null
+  /** Reports the transport as lost when the peer does not answer within `withinMs`. */
+  probe(hint: Hint, withinMs: number): void
+  /** Ends it at once; nothing is reported after that. */
+  close(): void
+}
+
+export interface AskedRequest {
+  readonly id: RequestId
+  readonly kind: 'query' | 'mutation'
+  readonly path: string
+  /** Already through the transformer. */
+  readonly input: unknown
+}
+
+export interface AskedSubscription {
+  readonly id: RequestId
+  readonly path: string
+  /** Already through the transformer. */
+  readonly input: unknown
+  /** The last event that was received, or where to begin. */
+  readonly lastEventId: string | undefined
+  /** The consumer's room, where it says so: a transport that can stop reading then does. */
+  readonly flow: Flow | undefined
+}
+
+/** What was received, in tRPC's client shapes: through the transformer, errors as `TRPCClientError`. */
+export type Received =
+  | { readonly type: 'started'; readonly id: RequestId; readonly position: string | undefined }
+  | {
+      readonly type: 'data'
+      readonly id: RequestId
+      readonly eventId: string | undefined
+      readonly data: unknown
+    }
+  | { readonly type: 'stopped'; readonly id: RequestId }
+  | { readonly type: 'error'; readonly id: RequestId; readonly error: ClientError }
+  /** An error that belongs to no request of ours. */
+  | { readonly type: 'complaint'; readonly error: ClientError }
+  /** The server wants this client to connect anew. */
+  | { readonly type: 'reconnect' }
+
+/** Why a transport, or one subscription on it, broke. */
+export interface Loss {
+  readonly why: SluiceError
+  readonly retry: boolean
+  /** How long the server asked to be left alone, in milliseconds. */
+  readonly afterMs?: number
+}
+
+/** To whom a transport reports. Never called again after `lost`, or after `close()`. */
+export interface TransportReports {
+  opened(): void
+  /** The first thing was received. */
+  heard(): void
+  received(message: Received): void
+  /** One subscription broke while the transport goes on; it has to be asked for again. */
+  interrupted(id: RequestId, loss: Loss): void
+  lost(loss: Loss): void
+}
+
+/** Whatever was thrown, as a loss: our own errors say themselves whether to come back, and all others pass. */
+export function toLoss(thrown: unknown, what: string): Loss {
+  if (isSluiceError(thrown)) return { why: thrown, retry: errorTable[thrown.code].retry !== 'never' }
+  const cause = toError(thrown)
+  return { why: new SluiceError('CONNECTION_LOST', `${what}: ${cause.message}`, { cause }), retry: true }
+}

@@ -1,0 +1,81 @@
+/**
+ * Notices a peer that has fallen silent. It goes by the clock and not by its timers alone: those of a hidden tab are
+ * held back, and a timer that fires late says nothing about the peer. So a silence is never taken for a death at
+ * once: first the peer is asked (where the transport can ask), then it has time to answer.
+ */
+import type { Clock, Timer } from '../../shared/clock.ts'
+
+export interface WatchdogOptions {
+  readonly clock: Clock
+  /** Silence after which the peer is asked, in milliseconds. */
+  readonly quietMs: number
+  /** Time to answer, in milliseconds. */
+  readonly answerMs: number
+  /** Asks the peer for a sign of life. Left out where that cannot be done: then it is only waited for. */
+  readonly ask?: () => void
+  /** The peer did not answer; called at most once. */
+  readonly onSilent: () => void
+}
+
+export class Watchdog implements Disposable {
+  readonly #options: WatchdogOptions
+  #lastHeard: number
+  #heardSinceAsked = false
+  #timer: Timer | null = null
+
+  /** Begins to watch at once. */
+  constructor(options: WatchdogOptions) {
+    this.#options = options
+    this.#lastHeard = options.clock.now()
+    this.#watch(options.quietMs)
+  }
+
+  /** True when the peer has been silent for as long as it may be. */
+  get overdue(): boolean {
+    return this.#silentForMs() >= this.#options.quietMs
+  }
+
+  /** Something came from the peer, whatever it was. On the path of every message: no timer is touched here. */
+  heard(): void {
+    this.#lastHeard = this.#options.clock.now()
+    this.#heardSinceAsked = true
+  }
+
+  /** Asks the peer now, and gives it so long to answer. */
+  probe(withinMs: number): void {
+    this.#options.ask?.()
+    this.#heardSinceAsked = false
+    this.#set(withinMs, () => {
+      if (this.#heardSinceAsked) return this.#watch(this.#options.quietMs)
+      this.#timer = null
+      this.#options.onSilent()
+    })
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
+  }
+
+  #watch(ms: number): void {
+    this.#set(ms, () => {
+      const left = this.#options.quietMs - this.#silentForMs()
+      if (left > 0) this.#watch(left)
+      else this.probe(this.#options.answerMs)
+    })
+  }
+
+  #set(ms: number, fire: () => void): void {
+    this.#timer?.cancel()
+    // Infinity: not to be watched.
+    this.#timer = ms === Infinity ? null : this.#options.clock.after(ms, fire)
+  }
+
+  #silentForMs(): number {
+    return this.#options.clock.now() - this.#lastHeard
+  }
+}

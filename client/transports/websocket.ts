@@ -1,0 +1,197 @@
+/** One WebSocket, from the attempt to open it to its loss. */
+import { isSluiceError, retryOfCloseCode, SluiceError, toError } from '../../shared/errors.ts'
+import type { Timer } from '../../shared/clock.ts'
+import { ping, pong, type ClientMessage, type RequestId } from '../../shared/protocol/messages.ts'
+import type { Hint } from '../connection/machine.ts'
+import type { ConnectionParams, ResolvedOptions, WebSocketLike } from '../options.ts'
+import { decodeFrame } from './decode.ts'
+import { toLoss } from './transport.ts'
+import type { AskedRequest, AskedSubscription, Loss, Transport, TransportReports } from './transport.ts'
+import { toWebSocketUrl } from './url.ts'
+import { Watchdog } from './watchdog.ts'
+
+/** A message that waits to be sent. */
+interface Outgoing {
+  readonly id: RequestId
+  readonly json: string
+}
+
+export class WebSocketTransport implements Transport {
+  readonly kind = 'websocket'
+  readonly #options: ResolvedOptions
+  readonly #reports: TransportReports
+
+  #socket: WebSocketLike | null = null
+  #open = false
+  /** Lost or closed: whatever still comes from the socket is let pass. */
+  #over = false
+  readonly #connectTimer: Timer
+  #watchdog: Watchdog | null = null
+  #heard = false
+  /** Sent together, in one frame, at the end of the turn in which the first of them was asked for. */
+  #outgoing: Outgoing[] = []
+  #flushing = false
+
+  /** Begins to connect at once. */
+  constructor(options: ResolvedOptions, reports: TransportReports) {
+    this.#options = options
+    this.#reports = reports
+    const { connectTimeoutMs } = options
+    this.#connectTimer = options.clock.after(connectTimeoutMs, () =>
+      this.#lose({
+        why: new SluiceError('CONNECTION_LOST', `The WebSocket did not open within ${connectTimeoutMs} ms.`),
+        retry: true,
+      }),
+    )
+    this.#connect().catch((thrown: unknown) => {
+      if (!this.#over && !isSluiceError(thrown)) options.onError(toError(thrown))
+      this.#lose(toLoss(thrown, 'The WebSocket could not be opened'))
+    })
+  }
+
+  readonly request = ({ id, kind, path, input }: AskedRequest): void => {
+    this.#send({ id, method: kind, params: { path, input } })
+  }
+
+  subscribe({ id, path, input, lastEventId, flow }: AskedSubscription): void {
+    // One socket carries all: nobody may stop it for the sake of one.
+    if (flow) flow.heeded = false
+    this.#send({ id, method: 'subscription', params: { path, input, lastEventId } })
+  }
+
+  unsubscribe(id: RequestId): void {
+    const unsent = this.#outgoing.length
+    this.#outgoing = this.#outgoing.filter(message => message.id !== id)
+    if (this.#outgoing.length === unsent) this.#send({ id, method: 'subscription.stop' })
+  }
+
+  probe(_hint: Hint, withinMs: number): void {
+    this.#watchdog?.probe(withinMs)
+  }
+
+  close(): void {
+    if (!this.#over) this.#end()
+  }
+
+  async #connect(): Promise<void> {
+    const { url, connectionParams, WebSocket } = this.#options
+    if (WebSocket === null) {
+      throw new SluiceError(
+        'TRANSPORT_UNAVAILABLE',
+        'There is no WebSocket here. Pass one to sluiceLink({ WebSocket }), of the package ws say, or use transport "sse".',
+      )
+    }
+    // The params come first: a server allows a silent socket only so much time.
+    const [address, params] = await Promise.all([url(), connectionParams?.() ?? null])
+    if (this.#over) return
+    const socket = new WebSocket(toWebSocketUrl(address, connectionParams !== null))
+    this.#socket = socket
+    socket.addEventListener('open', () => this.#opened(connectionParams === null ? undefined : params))
+    socket.addEventListener('message', ({ data }) => this.#received(data))
+    socket.addEventListener('close', ({ code, reason }) => this.#closed(code, reason))
+    // A close event follows each error and says more. The listener stays for good: an `error` without one would
+    // end a Node process, and closing a socket that is still opening makes one.
+    socket.addEventListener('error', () => {})
+  }
+
+  #opened(params: ConnectionParams | undefined): void {
+    if (this.#over || !this.#socket) return
+    this.#open = true
+    this.#connectTimer.cancel()
+    if (params !== undefined) this.#socket.send(JSON.stringify({ method: 'connectionParams', data: params }))
+    this.#flush()
+    this.#watch(this.#socket)
+    this.#reports.opened()
+  }
+
+  #watch(socket: WebSocketLike): void {
+    const { clock, heartbeatMs, heartbeatTimeoutMs } = this.#options
+    this.#watchdog = new Watchdog({
+      clock,
+      quietMs: heartbeatMs,
+      answerMs: heartbeatTimeoutMs,
+      ask: () => socket.send(ping),
+      onSilent: () => {
+        const why = new SluiceError('SILENT_PEER', 'The server did not answer a ping over the WebSocket.')
+        this.#lose({ why, retry: true }, { dead: true })
+      },
+    })
+    // Some middle boxes open a WebSocket and then let nothing through. The answer to this ping tells.
+    if (heartbeatMs !== Infinity) this.#watchdog.probe(heartbeatTimeoutMs)
+  }
+
+  #received(frame: unknown): void {
+    if (this.#over) return
+    this.#watchdog?.heard()
+    if (!this.#heard) {
+      this.#heard = true
+      this.#reports.heard()
+    }
+    if (frame === pong) return
+    if (frame === ping) return this.#socket?.send(pong)
+    let messages
+    try {
+      if (typeof frame !== 'string') {
+        throw new SluiceError('MESSAGE_INVALID', 'The server sent a binary frame, which nobody asked for.')
+      }
+      messages = decodeFrame(frame, this.#options.transformer.output)
+    } catch (thrown) {
+      const error = toError(thrown)
+      this.#options.onError(error)
+      return this.#lose({ ...toLoss(error, 'A message could not be read'), retry: true })
+    }
+    for (const message of messages) {
+      // What a message sets off may close this very transport.
+      if (!this.#over) this.#reports.received(message)
+    }
+  }
+
+  #closed(code: number, reason: string): void {
+    const said = reason === '' ? `code ${code}` : `code ${code}, ${JSON.stringify(reason)}`
+    const retry = retryOfCloseCode(code) !== 'never'
+    const message = this.#open
+      ? `The WebSocket was closed with ${said}.`
+      : `The WebSocket could not be opened (${said}).`
+    const data = { closeCode: code, reason }
+    this.#lose({
+      why: new SluiceError(retry ? 'CONNECTION_LOST' : 'CONNECTION_REFUSED', message, { data }),
+      retry,
+    })
+  }
+
+  #send(message: ClientMessage): void {
+    if (this.#over) return
+    // Each by itself and now, so that a value that JSON refuses costs its own request only.
+    const json = JSON.stringify(message)
+    this.#outgoing.push({ id: message.id, json })
+    if (!this.#open || this.#flushing) return
+    this.#flushing = true
+    queueMicrotask(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#flushing = false
+    const messages = this.#outgoing
+    if (!this.#open || this.#over || messages.length === 0) return
+    this.#outgoing = []
+    const [first, ...rest] = messages.map(message => message.json)
+    this.#socket?.send(rest.length === 0 ? String(first) : `[${[first, ...rest].join(',')}]`)
+  }
+
+  #lose(loss: Loss, how?: { readonly dead: boolean }): void {
+    if (this.#over) return
+    this.#end(how)
+    this.#reports.lost(loss)
+  }
+
+  #end({ dead } = { dead: false }): void {
+    this.#over = true
+    this.#open = false
+    this.#connectTimer.cancel()
+    this.#watchdog?.stop()
+    const socket = this.#socket as (WebSocketLike & { terminate?(): void }) | null
+    // To close is to wait for the peer's answer: `ws` would keep the process alive for 30 s to hear a dead one.
+    if (dead && socket?.terminate) socket.terminate()
+    else socket?.close()
+  }
+}
