@@ -14,13 +14,16 @@ export const sluiceVersion = '1'
 export interface Extensions {
   /** The server tells the cursor at which a subscription begins, so that a quiet one can be resumed. */
   readonly position: boolean
+  /** The server sends heartbeats over SSE although the application has configured none. */
+  readonly heartbeats: boolean
 }
 
-export const noExtensions: Extensions = { position: false }
+export const noExtensions: Extensions = { position: false, heartbeats: false }
 
 /** What the server may use towards a client that connected with these query parameters. */
 export function negotiate(params: URLSearchParams): Extensions {
-  return { position: params.get(sluiceParam) === sluiceVersion }
+  const asked = params.get(sluiceParam) === sluiceVersion
+  return asked ? { position: true, heartbeats: true } : noExtensions
 }
 
 /** Adds the wish for extensions to a URL, which may be relative. */

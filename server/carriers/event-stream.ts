@@ -1,0 +1,134 @@
+/** The answers of one subscription as server-sent events, byte for byte as tRPC writes them. */
+import { isTrackedEnvelope } from '@trpc/server'
+import type { AnyTRPCRouter } from '@trpc/server'
+import type { TRPCErrorShape } from '@trpc/server/rpc'
+import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Extensions } from '../../shared/protocol/negotiate.ts'
+import { formatSseControl, formatSseData, sseEvent } from '../../shared/protocol/sse.ts'
+import { unpresentable } from '../procedures/present-error.ts'
+import type { Replies } from '../procedures/replies.ts'
+import type { Outlet } from '../session/outlet.ts'
+
+type SseConfig = NonNullable<AnyTRPCRouter['_def']['_config']['sse']>
+
+export interface EventStreamOptions {
+  readonly router: AnyTRPCRouter
+  readonly extensions: Extensions
+  readonly clock: Clock
+  /** Sends the head. @throws when there can be no stream; `fail` is called then, and nothing else. */
+  open(): Outlet
+  /** Answers with an error in place of a stream. */
+  fail(shape: TRPCErrorShape): void
+  /** Asks for the end of the subscription. */
+  stop(): void
+}
+
+/** tRPC's grace for what follows the first value under `emitAndEndImmediately`, in milliseconds. */
+const emitGraceMs = 1
+
+export class EventStream implements Replies, Disposable {
+  readonly #options: EventStreamOptions
+  readonly #config: SseConfig
+  /** Null until the head is sent. */
+  #outlet: Outlet | null = null
+  #failed = false
+  #pingMs = Infinity
+  #sentAt = 0
+  #pingTimer: Timer | null = null
+  #emitTimer: Timer | null = null
+
+  constructor(options: EventStreamOptions) {
+    this.#options = options
+    this.#config = options.router._def._config.sse ?? {}
+  }
+
+  started(position: string | null): void {
+    const { client } = this.#config
+    this.#begin(position === null ? { ...client } : { ...client, position })
+  }
+
+  next(value: unknown): void {
+    const [id, data] = isTrackedEnvelope(value) ? [value[0], value[1]] : [undefined, value]
+    this.#send(formatSseData(this.#toJson(data), id))
+    // Values that come at once are let through; then the client comes back for more.
+    if (this.#config.emitAndEndImmediately) {
+      this.#emitTimer ??= this.#options.clock.after(emitGraceMs, () => this.#options.stop())
+    }
+  }
+
+  error(shape: TRPCErrorShape): void {
+    try {
+      if (!this.#outlet && !this.#failed) this.started(null)
+    } catch {
+      this.#failed = true // the head could not be made; the error itself is the better thing to tell
+    }
+    if (this.#failed) this.#options.fail(shape)
+    else this.#send(formatSseControl(sseEvent.error, this.#toJson(shape, unpresentable) ?? 'null'))
+  }
+
+  returned(): void {
+    this.#send(formatSseControl(sseEvent.return, ''))
+  }
+
+  /** Says nothing: to a client whose response simply ends, it is a connection lost, and it comes back. */
+  stopped(): void {}
+
+  get room(): Promise<void> | null {
+    return this.#outlet?.room ?? null
+  }
+
+  [Symbol.dispose](): void {
+    this.#pingTimer?.cancel()
+    this.#emitTimer?.cancel()
+  }
+
+  #begin(hello: object): void {
+    this.#failed = true
+    this.#pingMs = pingInterval(this.#config, this.#options.extensions)
+    this.#outlet = this.#options.open()
+    this.#failed = false
+    this.#send(formatSseControl(sseEvent.connected, JSON.stringify(hello)))
+    if (this.#pingMs !== Infinity) this.#watchSilence()
+  }
+
+  /** One timer, moved once per period and not per event. */
+  #watchSilence(): void {
+    const { clock } = this.#options
+    const quietMs = clock.now() - this.#sentAt
+    // A reader that does not take what is there would not take a ping either.
+    if (quietMs >= this.#pingMs && !this.room) this.#send(formatSseControl(sseEvent.ping, ''))
+    const restMs = quietMs >= this.#pingMs ? this.#pingMs : this.#pingMs - quietMs
+    this.#pingTimer = clock.after(restMs, () => this.#watchSilence())
+  }
+
+  #send(text: string): void {
+    this.#sentAt = this.#options.clock.now()
+    this.#outlet?.send(text)
+  }
+
+  #toJson(value: unknown, fallback?: unknown): string | undefined {
+    const { output } = this.#options.router._def._config.transformer
+    try {
+      return JSON.stringify(output.serialize(value))
+    } catch (failure) {
+      if (fallback === undefined) throw failure
+      return JSON.stringify(output.serialize(fallback))
+    }
+  }
+}
+
+/** How long the stream may be silent, in milliseconds. @throws when the router's own settings contradict each other. */
+function pingInterval(config: SseConfig, extensions: Extensions): number {
+  const { reconnectAfterInactivityMs } = config.client ?? {}
+  if (config.ping === undefined && extensions.heartbeats) {
+    return Math.min(30_000, (reconnectAfterInactivityMs ?? Infinity) / 2)
+  }
+  const { enabled = false, intervalMs = 1_000 } = config.ping ?? {}
+  if (!enabled || intervalMs <= 0) return Infinity
+  if (reconnectAfterInactivityMs && intervalMs > reconnectAfterInactivityMs) {
+    throw new Error(
+      `Ping interval must be less than client reconnect interval to prevent unnecessary reconnection - ping.intervalMs: ${intervalMs} client.reconnectAfterInactivityMs: ${reconnectAfterInactivityMs}`,
+    )
+  }
+  return intervalMs
+}

@@ -1,0 +1,110 @@
+/** WHATWG `Request` and `Response`, as the carriers see them: Next.js, Hono, Bun, Deno, Workers. */
+import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
+import type { Frame } from '../session/wire.ts'
+import { answer, type HttpDeps } from './http.ts'
+import { pathBelow } from './request.ts'
+import type { ResponseWire, SseHost } from './sse.ts'
+
+type Handle = (request: Request) => Promise<Response>
+
+/** Also taken apart, for hosts that want a function by method: `export const { GET, POST } = sluice.fetch`. */
+export type FetchHandler = Handle & { readonly GET: Handle; readonly POST: Handle }
+
+export function createFetchHandler(deps: HttpDeps): FetchHandler {
+  const handle: Handle = request => {
+    return new Promise((resolve, reject) => {
+      const url = new URL(request.url)
+      const path = pathBelow(deps.basePath, url.pathname)
+      const header = (name: string) => request.headers.get(name)
+      const head = path === null ? null : { method: request.method, url, path, header }
+      const delegated = async () => resolve(await delegate(request, deps))
+      answer(head, { delegate: delegated, host: async () => toHost(request, resolve, deps) }, deps).catch(
+        reject,
+      )
+    })
+  }
+  return Object.assign(handle, { GET: handle, POST: handle })
+}
+
+/** To tRPC's own adapter, under its own names. */
+function delegate(req: Request, deps: HttpDeps): Promise<Response> {
+  const { middleware: _ofNode, ...adapter } = deps.adapter
+  return fetchRequestHandler({
+    ...adapter,
+    router: deps.desk.routerForAdapters,
+    endpoint: deps.basePath,
+    req,
+    createContext: async ({ resHeaders, info }) => deps.createContext({ req, resHeaders, info }),
+    onError: ({ error, ...origin }) => void deps.desk.report(error, { ...origin, req }),
+  })
+}
+
+function toHost(req: Request, resolve: (response: Response) => void, deps: HttpDeps): SseHost {
+  const gone = new AbortController()
+  const resHeaders = new Headers()
+  if (req.signal.aborted) gone.abort()
+  else req.signal.addEventListener('abort', () => gone.abort(), { once: true })
+  const withOwn = (headers: Headers) => {
+    resHeaders.forEach((value, name) => headers.append(name, value))
+    return headers
+  }
+  return {
+    req,
+    gone: gone.signal,
+    refusal: null,
+    createContext: info => deps.createContext({ req, resHeaders, info }),
+    readBody: () => req.text(),
+    open(status, headers) {
+      const { wire, body } = createBody(deps.outletHighWater, () => gone.abort())
+      resolve(new Response(body, { status, headers: withOwn(headers) }))
+      return wire
+    },
+    respond(status, headers, body) {
+      resolve(new Response(body, { status, headers: withOwn(headers) }))
+    },
+  }
+}
+
+/** A body that is written to. What the host has not pulled counts as buffered. */
+function createBody(
+  highWaterMark: number,
+  onCancel: () => void,
+): { wire: ResponseWire; body: ReadableStream } {
+  const encoder = new TextEncoder()
+  const toBytes = (frame: Frame) => (typeof frame === 'string' ? encoder.encode(frame) : frame)
+  const waiting: (() => void)[] = []
+  let controller: ReadableStreamDefaultController<Uint8Array> | null = null
+  const settle = () => waiting.splice(0).forEach(gone => gone())
+
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(started) {
+        controller = started
+      },
+      // Called when the queue has fallen below the mark.
+      pull: settle,
+      cancel() {
+        controller = null
+        settle()
+        onCancel()
+      },
+    },
+    { highWaterMark, size: chunk => chunk.byteLength },
+  )
+  const wire: ResponseWire = {
+    send(frame, gone) {
+      if (!controller) return gone?.()
+      controller.enqueue(toBytes(frame))
+      if (gone) waiting.push(gone)
+    },
+    get bufferedBytes() {
+      return highWaterMark - (controller?.desiredSize ?? highWaterMark)
+    },
+    end() {
+      controller?.close()
+      controller = null
+      settle()
+    },
+  }
+  return { wire, body }
+}

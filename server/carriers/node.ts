@@ -1,0 +1,124 @@
+/** The requests and responses of Node's `http`, `https` and `http2`, as the carriers see them. */
+import { getTRPCErrorFromUnknown } from '@trpc/server'
+import type { TRPCError } from '@trpc/server'
+import { createURL, incomingMessageToRequest, nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http'
+import type { NodeRequest, NodeResponse } from './context.ts'
+import type { Frame } from '../session/wire.ts'
+import { answer, type HttpDeps } from './http.ts'
+import { pathBelow, type RequestHead } from './request.ts'
+import type { ResponseWire, SseHost } from './sse.ts'
+
+/** Connect's signature: a request that is not below the base path goes to `next`, where there is one. */
+export type NodeHandler = (req: NodeRequest, res: NodeResponse, next?: (error?: unknown) => void) => void
+
+export function createNodeHandler(deps: HttpDeps): NodeHandler {
+  return (req, res, next) => {
+    const url = toUrl(req)
+    const below = url && pathBelow(deps.basePath, url.pathname)
+    if (url && below === null && next) return next()
+    // The slash in front keeps what lies beside the base from being taken for a procedure of that name.
+    const path = below ?? url?.pathname ?? ''
+    const head = url && below !== null ? toHead(req, url, path) : null
+    const ways = { delegate: () => delegate(req, res, path, deps), host: () => toHost(req, res, deps) }
+    answer(head, ways, deps).catch(bug => {
+      deps.desk.report(bug, { req, type: 'unknown', path, input: undefined, ctx: undefined })
+      res.destroy()
+    })
+  }
+}
+
+/** To tRPC's own adapter, under its own names. */
+function delegate(req: NodeRequest, res: NodeResponse, path: string, deps: HttpDeps): Promise<void> {
+  return nodeHTTPRequestHandler({
+    ...deps.adapter,
+    router: deps.desk.routerForAdapters,
+    maxBodySize: deps.maxBodyBytes,
+    req,
+    res,
+    path,
+    createContext: async ({ info }) => deps.createContext({ req, res, info }),
+    onError: ({ error, ...origin }) => void deps.desk.report(error, { ...origin, req }),
+  })
+}
+
+async function toHost(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Promise<SseHost> {
+  const gone = new AbortController()
+  res.once('close', () => gone.abort())
+  if (res.destroyed || res.closed) gone.abort()
+  res.on('error', () => {}) // a write to a peer that has just left; the close event tells of it
+  return {
+    req,
+    gone: gone.signal,
+    refusal: await runMiddleware(req, res, deps),
+    createContext: info => deps.createContext({ req, res, info }),
+    readBody: () => incomingMessageToRequest(req, res, { maxBodySize: deps.maxBodyBytes }).text(),
+    open(status, headers) {
+      writeHead(res, status, headers)
+      return toWire(res)
+    },
+    respond(status, headers, body) {
+      if (res.headersSent) return
+      writeHead(res, status, headers)
+      res.end(body)
+    },
+  }
+}
+
+/** Settles when the middleware lets the request through, with the error that it passed on. */
+function runMiddleware(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Promise<TRPCError | null> {
+  const { middleware } = deps.adapter
+  if (!middleware) return Promise.resolve(null)
+  return new Promise(resolve => {
+    middleware(req, res, error => resolve(error ? getTRPCErrorFromUnknown(error) : null))
+  })
+}
+
+function toWire(res: NodeResponse): ResponseWire {
+  // What counts bytes behind an HTTP/2 response is its stream.
+  const sink = 'stream' in res ? res.stream : res
+  // The two kinds have these in common, but their overloads keep TypeScript from seeing it.
+  const writer = res as { write(frame: Frame, written?: () => void): boolean; flush?(): void }
+  return {
+    send(frame, gone) {
+      if (res.writableEnded || res.destroyed) return gone?.()
+      writer.write(frame, gone)
+      writer.flush?.() // a compressing middleware holds back what it is not told to pass on
+    },
+    get bufferedBytes() {
+      return sink.writableLength
+    },
+    end() {
+      res.end()
+    },
+  }
+}
+
+function writeHead(res: NodeResponse, status: number, headers: Headers): void {
+  if (res.statusCode === 200) res.statusCode = status // else the procedure has set it by itself
+  for (const [name, value] of headers) {
+    const isOfConnection = name === 'connection' && res.req.httpVersionMajor > 1 // HTTP/2 forbids it
+    if (name !== 'set-cookie' && !isOfConnection) res.setHeader(name, value)
+  }
+  const cookies = headers.getSetCookie()
+  if (cookies.length > 0) res.setHeader('set-cookie', cookies)
+}
+
+function toUrl(req: NodeRequest): URL | null {
+  try {
+    return createURL(req)
+  } catch {
+    return null // tRPC's adapter meets the same and says so
+  }
+}
+
+function toHead(req: NodeRequest, url: URL, path: string): RequestHead {
+  return {
+    method: req.method ?? 'GET',
+    url,
+    path,
+    header(name) {
+      const value = req.headers[name]
+      return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value
+    },
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Which HTTP requests are ours. A request for one subscription is answered here; everything else goes to tRPC's own
+ * adapters: queries, mutations, batches, `HEAD`, and whatever is malformed before a procedure is reached, so that
+ * it is refused in tRPC's own words.
+ */
+import { parseConnectionParamsFromString } from '@trpc/server/http'
+import type { TRPCRequestInfo } from '@trpc/server/http'
+import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
+import { findProcedure } from '../procedures/call.ts'
+
+/** A request as far as its head tells, whichever host it came through. */
+export interface RequestHead {
+  readonly method: string
+  readonly url: URL
+  /** Of the procedure, as the URL has it. */
+  readonly path: string
+  header(name: string): string | null
+}
+
+/** A request for a subscription. */
+export interface SubscriptionRequest {
+  readonly head: RequestHead
+  /** Of the procedure, as the router has it. */
+  readonly path: string
+  readonly procedure: AnyTRPCProcedure
+  readonly connectionParams: TRPCRequestInfo['connectionParams']
+  readonly lastEventId: string | null
+}
+
+/** The subscription that a request asks for; null if it is tRPC's to answer. Never rejects. */
+export async function findSubscription(
+  router: AnyTRPCRouter,
+  head: RequestHead,
+): Promise<SubscriptionRequest | null> {
+  const { searchParams } = head.url
+  if (head.method === 'HEAD' || searchParams.get('batch') === '1' || !hasJsonInput(head)) return null
+  if (wantsJsonLines(head)) return null
+  try {
+    const path = toProcedurePath(router, decodeURIComponent(head.path))
+    const procedure = await findProcedure(router, path)
+    if (procedure?._def.type !== 'subscription') return null
+    const params = searchParams.get('connectionParams')
+    return {
+      head,
+      path,
+      procedure,
+      connectionParams: params === null ? null : parseConnectionParamsFromString(params),
+      lastEventId:
+        head.header('last-event-id') ?? searchParams.get('lastEventId') ?? searchParams.get('Last-Event-Id'),
+    }
+  } catch {
+    return null // malformed, or a lazy router that cannot be loaded: tRPC's adapter meets the same and says so
+  }
+}
+
+/** tRPC takes a body only as JSON, except for a GET, which has none. */
+function hasJsonInput(head: RequestHead): boolean {
+  const type = head.header('content-type')?.toLowerCase() ?? ''
+  if (type.startsWith('application/json')) return true
+  const otherInput = type.startsWith('multipart/form-data') || type.startsWith('application/octet-stream')
+  return head.method === 'GET' && !otherInput
+}
+
+function wantsJsonLines(head: RequestHead): boolean {
+  const accept = head.header('trpc-accept') ?? head.header('accept') ?? ''
+  return accept.split(',').some(type => type.trim() === 'application/jsonl')
+}
+
+/** Since 11.20, an app may choose what stands between the segments of a path in URLs: `post~byId`. */
+function toProcedurePath(router: AnyTRPCRouter, path: string): string {
+  const { pathSeparator } = router._def._config as { pathSeparator?: string }
+  return pathSeparator === undefined ? path : path.split(pathSeparator).join('.')
+}
+
+/** The part of a URL's path below the base; null if it lies elsewhere. */
+export function pathBelow(base: string, pathname: string): string | null {
+  if (pathname.startsWith(base)) return pathname.slice(base.length)
+  return `${pathname}/` === base ? '' : null
+}
+
+/** `/trpc` → `/trpc/`: both may be written. */
+export function normalizeBasePath(base: string): string {
+  return `/${base}/`.replace(/\/{2,}/g, '/')
+}

@@ -1,0 +1,289 @@
+/**
+ * One subscription over HTTP, exactly as tRPC answers `httpSubscriptionLink`, an `EventSource` or `curl -N`. Wire:
+ * docs/wire.md, section 3. The response is one connection with one subscription on it; how its bytes reach the peer
+ * is the business of the host (node.ts, fetch.ts).
+ */
+import { TRPCError } from '@trpc/server'
+import type { AnyTRPCRouter } from '@trpc/server'
+import type { ResponseMeta, ResponseMetaFn, TRPCRequestInfo } from '@trpc/server/http'
+import type { TRPCErrorShape } from '@trpc/server/rpc'
+import { SluiceError } from '../../shared/errors.ts'
+import { negotiate, noExtensions } from '../../shared/protocol/negotiate.ts'
+import { sseHeaders } from '../../shared/protocol/sse.ts'
+import { callProcedure, withLastEventId } from '../procedures/call.ts'
+import { toTRPCError, type Origin } from '../procedures/present-error.ts'
+import { Subscription, type SubscriptionDeps, type SubscriptionTask } from '../procedures/subscription.ts'
+import type { Connection, Connections } from '../session/connections.ts'
+import { Outlet } from '../session/outlet.ts'
+import type { Wire } from '../session/wire.ts'
+import { EventStream } from './event-stream.ts'
+import type { SubscriptionRequest } from './request.ts'
+import { createInput, type RawInput } from './input.ts'
+
+/** A response that streams. */
+export interface ResponseWire extends Wire {
+  /** No more comes. */
+  end(): void
+}
+
+/** The host's half of one request and its response. */
+export interface SseHost {
+  /** What `onError` is told as the request. */
+  readonly req: unknown
+  /** Aborted when the peer is gone. */
+  readonly gone: AbortSignal
+  /** A refusal by the host's middleware, which the client is to be told. */
+  readonly refusal: TRPCError | null
+  createContext(info: TRPCRequestInfo): unknown
+  /** The body of a POST. */
+  readBody(): Promise<string>
+  /** Sends the head of a response that streams. */
+  open(status: number, headers: Headers): ResponseWire
+  /** Sends a whole response. */
+  respond(status: number, headers: Headers, body: string): void
+}
+
+export interface SseDeps extends SubscriptionDeps {
+  readonly connections: Connections
+  readonly outletHighWater: number
+  readonly allowMethodOverride: boolean
+  readonly responseMeta: ResponseMetaFn<AnyTRPCRouter> | undefined
+}
+
+export class SseConnection implements Connection {
+  readonly carrier = 'sse'
+  readonly ended: Promise<void>
+
+  readonly #request: SubscriptionRequest
+  readonly #host: SseHost
+  readonly #deps: SseDeps
+  readonly #router: AnyTRPCRouter
+  readonly #input: RawInput
+  readonly #info: TRPCRequestInfo
+  readonly #subscription: Subscription
+  #ctx: unknown = undefined
+  /** Both null until the head is sent. */
+  #outlet: Outlet | null = null
+  #wire: ResponseWire | null = null
+  /** True when there was an answer without a stream. */
+  #failed = false
+
+  constructor(request: SubscriptionRequest, host: SseHost, deps: SseDeps) {
+    this.#request = request
+    this.#host = host
+    this.#deps = deps
+    this.#router = deps.desk.router
+    this.#input = createInput(request, this.#router, () => host.readBody())
+    this.#info = this.#toInfo()
+    const extensions = negotiate(request.head.url.searchParams)
+    const stream = new EventStream({
+      router: this.#router,
+      extensions,
+      clock: deps.clock,
+      open: () => this.#open(),
+      fail: shape => this.#fail(shape),
+      stop: () => this.dismiss(),
+    })
+    this.#subscription = new Subscription(this.#toTask(extensions.position), stream, deps)
+    this.ended = this.#run(stream)
+  }
+
+  get bufferedBytes(): number {
+    return this.#outlet?.bufferedBytes ?? 0
+  }
+
+  get busy(): boolean {
+    return true // a response is its subscription
+  }
+
+  /** Ends the response without a `return` event, upon which the client comes back with its cursor. */
+  dismiss(): void {
+    this.#subscription.stop()
+  }
+
+  async close(): Promise<void> {
+    this.dismiss()
+    await this.ended
+  }
+
+  async #run(stream: EventStream): Promise<void> {
+    const { gone } = this.#host
+    const stop = () => this.#subscription.stop()
+    gone.addEventListener('abort', stop)
+    if (gone.aborted) stop()
+    const { maxDurationMs } = this.#router._def._config.sse ?? {}
+    const limit = maxDurationMs ? this.#deps.clock.after(maxDurationMs, stop) : null
+
+    // The response ends at once when the subscription is told to: its clean-up is not the client's concern.
+    this.#subscription.signal.addEventListener('abort', () => this.#end(stream), { once: true })
+    await this.#subscription.ended
+    this.#end(stream)
+    limit?.cancel()
+    gone.removeEventListener('abort', stop)
+  }
+
+  #end(stream: EventStream): void {
+    stream[Symbol.dispose]()
+    this.#openIfSilent()
+    this.#outlet?.close()
+    this.#wire?.end()
+  }
+
+  /** One that is stopped before it began still gets an answer: an empty stream, after which the client comes back. */
+  #openIfSilent(): void {
+    if (this.#wire || this.#failed) return
+    try {
+      this.#open()
+    } catch (thrown) {
+      this.#fail(this.#deps.desk.handle(thrown, this.#origin()))
+    }
+  }
+
+  #fail(shape: TRPCErrorShape): void {
+    this.#failed = true
+    respondWithError(this.#host, this.#router, shape)
+  }
+
+  #toTask(tellPosition: boolean): SubscriptionTask {
+    const { path } = this.#request
+    return {
+      path,
+      tellPosition,
+      abortErrorEnds: true,
+      origin: () => this.#origin(),
+      invoke: async signal => {
+        // A context that cannot be made is told after what is wrong with the request itself, as tRPC has it.
+        const failure = await this.#createContext()
+        this.#check()
+        if (failure) throw failure.cause
+        return callProcedure(this.#router, {
+          path,
+          type: 'subscription',
+          ctx: this.#ctx,
+          signal,
+          batchIndex: 0,
+          input: () => this.#readInput(),
+        })
+      },
+    }
+  }
+
+  async #createContext(): Promise<{ readonly cause: unknown } | null> {
+    try {
+      this.#ctx = await this.#host.createContext(this.#info)
+      return null
+    } catch (cause) {
+      return { cause }
+    }
+  }
+
+  #check(): void {
+    const { head, path } = this.#request
+    if (this.#host.refusal) throw this.#host.refusal
+    if (head.method !== 'GET' && !(head.method === 'POST' && this.#deps.allowMethodOverride)) {
+      throw new TRPCError({
+        code: 'METHOD_NOT_SUPPORTED',
+        message: `Unsupported ${head.method}-request to subscription procedure at path "${path}"`,
+      })
+    }
+    if (this.#router._def._config.sse?.enabled === false) {
+      throw new TRPCError({
+        code: 'METHOD_NOT_SUPPORTED',
+        message: 'Missing experimental flag "sseSubscriptions"',
+      })
+    }
+  }
+
+  async #readInput(): Promise<unknown> {
+    // An empty id is none: `lastEventId=` in a URL.
+    return withLastEventId(await this.#input.read(), this.#request.lastEventId || null)
+  }
+
+  #open(): Outlet {
+    const headers = new Headers({ vary: 'trpc-accept, accept', ...sseHeaders })
+    const meta = this.#deps.responseMeta?.({
+      ctx: this.#ctx,
+      info: this.#info,
+      paths: [this.#request.path],
+      data: [],
+      errors: [],
+      eagerGeneration: true, // the head is sent before the data are known
+      type: 'subscription',
+    })
+    addHeaders(headers, meta?.headers)
+    this.#wire = this.#host.open(meta?.status ?? 200, headers)
+    this.#outlet = new Outlet(this.#wire, this.#deps.outletHighWater, this.#deps.counters)
+    return this.#outlet
+  }
+
+  #toInfo(): TRPCRequestInfo {
+    const { head, path, procedure, connectionParams } = this.#request
+    const call = {
+      path,
+      procedure,
+      batchIndex: 0,
+      getRawInput: () => this.#readInput(),
+      result: () => this.#input.known(),
+    }
+    return {
+      isBatchCall: false,
+      accept: null,
+      calls: [call],
+      type: 'subscription',
+      connectionParams,
+      signal: this.#host.gone,
+      url: head.url,
+    }
+  }
+
+  #origin(): Origin {
+    const { path } = this.#request
+    return { req: this.#host.req, type: 'subscription', path, input: this.#input.known(), ctx: this.#ctx }
+  }
+}
+
+/**
+ * Answers a subscription while the server drains. A plain 503 would end an `EventSource` for ever; what lets it
+ * come back is a stream that ends with an error which tRPC's client knows to be passing.
+ */
+export function turnAway(request: SubscriptionRequest, host: SseHost, deps: SseDeps): void {
+  const { head, path } = request
+  const { desk } = deps
+  const origin: Origin = { req: host.req, type: 'subscription', path, input: undefined, ctx: undefined }
+  const error = new SluiceError('DRAINING', 'This server is going away. Connect again.')
+  const shape = desk.present(toTRPCError(error), origin)
+  const isEventSource = head.header('accept')?.includes('text/event-stream') ?? false
+  if (!isEventSource || negotiate(head.url.searchParams).position) {
+    respondWithError(host, desk.router, shape)
+    return
+  }
+  const wire = host.open(200, new Headers(sseHeaders))
+  using stream = new EventStream({
+    router: desk.router,
+    extensions: noExtensions,
+    clock: deps.clock,
+    open: () => new Outlet(wire, deps.outletHighWater, deps.counters),
+    fail: () => {}, // the head is sent
+    stop: () => {},
+  })
+  stream.error(shape)
+  wire.end()
+}
+
+function respondWithError(host: SseHost, router: AnyTRPCRouter, shape: TRPCErrorShape): void {
+  const status = (shape.data as { httpStatus?: unknown } | undefined)?.httpStatus
+  const headers = new Headers({ vary: 'trpc-accept, accept', 'content-type': 'application/json' })
+  const body = JSON.stringify({ error: router._def._config.transformer.output.serialize(shape) })
+  host.respond(typeof status === 'number' ? status : 500, headers, body)
+}
+
+function addHeaders(headers: Headers, more: ResponseMeta['headers']): void {
+  if (more instanceof Headers) {
+    for (const [name, value] of more) headers.append(name, value)
+    return
+  }
+  for (const [name, value] of Object.entries(more ?? {})) {
+    if (Array.isArray(value)) value.forEach(one => headers.append(name, one))
+    else if (typeof value === 'string') headers.set(name, value)
+  }
+}

@@ -1,0 +1,103 @@
+/** All that is checked before a WebSocket exists: whose path it is, whether we still accept, and the origin. */
+import type { EventEmitter } from 'node:events'
+import { STATUS_CODES, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer, type WebSocket } from 'ws'
+import { errorTable, quote, type SluiceErrorCode } from '../../shared/errors.ts'
+import type { Counters } from '../observe/counters.ts'
+import { pathBelow } from './request.ts'
+
+/**
+ * Which pages may open a WebSocket: a list of origins, `'*'` for all, or a function.
+ *
+ * Browsers let any page open a WebSocket to any host, with that host's cookies, so somebody has to ask.
+ */
+export type AllowedOrigins = readonly string[] | '*' | ((origin: string, req: IncomingMessage) => boolean)
+
+export interface UpgradeDeps {
+  readonly basePath: string
+  readonly allowedOrigins: AllowedOrigins | undefined
+  readonly maxMessageBytes: number
+  readonly counters: Counters
+  isDraining(): boolean
+  accept(socket: WebSocket, req: IncomingMessage): void
+  /** Told when the application's own check throws, which refuses the page. */
+  report(error: unknown, req: IncomingMessage): void
+}
+
+export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
+  const wss = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: deps.maxMessageBytes })
+  return (req, socket, head) => {
+    if (!isBelow(deps.basePath, req)) {
+      // Another listener may be waiting for this path. If there is none, nobody would ever answer.
+      if (isOnlyListener(socket)) refuse(socket, 404, 'There is no WebSocket at this path.')
+      return
+    }
+    if (deps.isDraining()) {
+      deps.counters.refused += 1
+      return refuseWith('DRAINING', socket, 'This server is going away. Connect again.')
+    }
+    if (!isAllowed(req, deps)) {
+      deps.counters.refused += 1
+      const message = `Pages of ${quote(req.headers.origin)} may not connect here. ${errorTable.ORIGIN_FORBIDDEN.help}`
+      return refuseWith('ORIGIN_FORBIDDEN', socket, message)
+    }
+    wss.handleUpgrade(req, socket, head, accepted => deps.accept(accepted, req))
+  }
+}
+
+function isAllowed(req: IncomingMessage, deps: UpgradeDeps): boolean {
+  try {
+    return isOriginAllowed(req.headers.origin, req, deps.allowedOrigins)
+  } catch (thrown) {
+    deps.report(thrown, req)
+    return false
+  }
+}
+
+/** Without a list, the page must come from the host that it connects to. What is no browser sends no origin. */
+function isOriginAllowed(
+  origin: string | undefined,
+  req: IncomingMessage,
+  allowed: AllowedOrigins | undefined,
+): boolean {
+  if (origin === undefined || allowed === '*') return true
+  if (typeof allowed === 'function') return allowed(origin, req)
+  if (allowed) return allowed.includes(origin)
+  try {
+    return new URL(origin).host === req.headers.host?.toLowerCase()
+  } catch {
+    return false // `null`: a sandboxed frame, or a file
+  }
+}
+
+function isBelow(basePath: string, req: IncomingMessage): boolean {
+  const [path = '/'] = (req.url ?? '/').split('?', 1)
+  return pathBelow(basePath, path) !== null
+}
+
+function isOnlyListener(socket: Duplex): boolean {
+  const { server } = socket as { server?: EventEmitter } // set by Node's http on each of its sockets
+  return (server?.listenerCount('upgrade') ?? 1) <= 1
+}
+
+function refuseWith(code: SluiceErrorCode, socket: Duplex, message: string): void {
+  refuse(socket, errorTable[code].status, message)
+}
+
+function refuse(socket: Duplex, status: number, message: string): void {
+  socket.on('error', () => {}) // the peer may be gone before it has read the answer
+  const body = `${message}\n`
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      'Connection: close',
+      'Content-Type: text/plain; charset=utf-8',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      '',
+      body,
+    ].join('\r\n'),
+  )
+}

@@ -1,0 +1,85 @@
+/** Every option of `createSluice`, with its default, its unit, and what happens at the limit. */
+import type { AnyTRPCRouter, TRPCError } from '@trpc/server'
+import type { Encoder } from '@trpc/server/adapters/ws'
+import type { ResponseMetaFn } from '@trpc/server/http'
+import type { z } from 'zod'
+import type { Clock } from '../shared/clock.ts'
+import type { OperationKind } from '../shared/protocol/messages.ts'
+import type { AdapterOptions } from './carriers/http.ts'
+import type { FetchContextOptions, NodeContextOptions, NodeRequest } from './carriers/context.ts'
+import type { AllowedOrigins } from './carriers/upgrade.ts'
+import type { Limits } from './session/limits.ts'
+import type { KeepAlive } from './session/liveness.ts'
+
+/** What `onError` is told: tRPC's words. */
+export interface ErrorReport<Context = unknown> {
+  readonly error: TRPCError
+  readonly type: OperationKind | 'unknown'
+  readonly path: string | undefined
+  readonly input: unknown
+  readonly ctx: Context | undefined
+  readonly req: NodeRequest | Request | undefined
+}
+
+type ContextOf<TRouter extends AnyTRPCRouter> = TRouter['_def']['_config']['$types']['ctx']
+
+/** `createContext` may be left out where an empty context will do. */
+type WithContext<Context> = object extends Context
+  ? Partial<ContextCallback<Context>>
+  : ContextCallback<Context>
+
+interface ContextCallback<Context> {
+  /**
+   * Makes the context that procedures are called with, once per WebSocket or per HTTP request. Declared as a method
+   * so that its parameter may be narrowed to the one host that an application has:
+   * `createContext: ({ req }: NodeContextOptions) => …`.
+   *
+   * What it throws is told to the client; a WebSocket is closed then.
+   */
+  createContext(options: NodeContextOptions | FetchContextOptions): Context | Promise<Context>
+}
+
+interface BaseOptions<TRouter extends AnyTRPCRouter> {
+  readonly router: TRouter
+  /** Where the router is served; default `/`. With or without the slashes around it. */
+  readonly basePath?: string
+  /** Told of every error, as in tRPC; also of what overstays. An abort is not an error. May be async; may not matter. */
+  onError?(report: ErrorReport<ContextOf<TRouter>>): unknown
+  /** Pages that may open a WebSocket; default: those of the same host. Requests without an origin are no pages. */
+  readonly allowedOrigins?: AllowedOrigins
+  /** WebSocket heartbeats, in tRPC's words; default `{ enabled: true, pingMs: 30_000, pongWaitMs: 5_000 }`. */
+  readonly keepAlive?: KeepAlive
+  /** Leaves a client's PING unanswered; for tests. Default false. */
+  readonly dangerouslyDisablePong?: boolean
+  /** How messages are written on a WebSocket; default JSON. */
+  readonly experimental_encoder?: Encoder
+  /** Status and headers of HTTP responses, subscriptions included. */
+  readonly responseMeta?: ResponseMetaFn<TRouter>
+  /** Whether queries and subscriptions may also be sent by POST; default false. */
+  readonly allowMethodOverride?: boolean
+  /** Whether HTTP requests may be batched; default true. */
+  readonly allowBatching?: boolean
+  /** @deprecated tRPC's older word for `allowBatching`. */
+  readonly batching?: { readonly enabled: boolean }
+  /** The longest batch; default: no limit. A longer one is refused as bad input. */
+  readonly maxBatchSize?: number
+  /** A Connect middleware that runs before each HTTP request, such as `cors()`; Node only. */
+  readonly middleware?: AdapterOptions['middleware']
+  /** What strangers may send and hold; see `Limits`. */
+  readonly limits?: z.input<typeof Limits>
+  /**
+   * How long a generator may take to end after it was told to, in milliseconds; default 5,000. One that overstays is
+   * counted, and reported to `onError`.
+   */
+  readonly graceMs?: number
+  /** Time, for tests; default the system's. */
+  readonly clock?: Clock
+}
+
+export type SluiceOptions<TRouter extends AnyTRPCRouter> = BaseOptions<TRouter> &
+  WithContext<ContextOf<TRouter>>
+
+export interface DrainOptions {
+  /** How long clients may take to leave, in milliseconds; default 20,000. Who is still there then is cut off. */
+  readonly withinMs?: number
+}

@@ -1,0 +1,32 @@
+import type { TRPCErrorShape } from '@trpc/server/rpc'
+
+/**
+ * How the answers of one subscription leave it. Declared here, implemented by whoever holds the connection: the
+ * session for a WebSocket, the SSE carrier for a response.
+ *
+ * The order is that of tRPC: `started` once, any number of `next`, then one ending. A subscription that cannot be
+ * set up says `error` alone.
+ */
+export interface Replies {
+  /**
+   * The procedure has answered and its events follow.
+   *
+   * @param position the cursor at which it begins (an extension); null when there is none to tell.
+   */
+  started(position: string | null): void
+
+  /** One event. @throws when the value cannot be encoded: the subscription then ends with that error. */
+  next(value: unknown): void
+
+  /** Something failed. Never throws: a shape that cannot be encoded is replaced by one that can. */
+  error(shape: TRPCErrorShape): void
+
+  /** The source has come to its end by itself. */
+  returned(): void
+
+  /** It was ended from outside, or after an error. */
+  stopped(): void
+
+  /** Null while the connection takes more; else a promise that settles when it does again, or is gone. */
+  readonly room: Promise<void> | null
+}

@@ -1,0 +1,56 @@
+/** All open connections of one server: for its numbers, its drain and its end. */
+import { settlesWithin } from '../procedures/grace.ts'
+import type { Clock } from '../../shared/clock.ts'
+
+export interface Connection {
+  readonly carrier: 'websocket' | 'sse'
+  readonly bufferedBytes: number
+  /** True while it has a subscription or a call in hand. */
+  readonly busy: boolean
+  /** Asks the peer to connect anew, and to resume there. Ends nothing that the peer would not come back to. */
+  dismiss(): void
+  /** Ends all subscriptions and then the connection; settles when they have ended, or overstayed. */
+  close(): Promise<void>
+  /** Settles when the connection is gone and everything of it has ended; never rejects. */
+  readonly ended: Promise<void>
+}
+
+export class Connections implements Iterable<Connection> {
+  readonly #open = new Set<Connection>()
+  #onCalm: (() => void) | null = null
+
+  /** Keeps a connection until it has ended. */
+  add(connection: Connection): void {
+    this.#open.add(connection)
+    void connection.ended.finally(() => {
+      this.#open.delete(connection)
+      this.checkCalm()
+    })
+  }
+
+  [Symbol.iterator](): Iterator<Connection> {
+    return this.#open.values()
+  }
+
+  /** Waits until no connection has anything in hand, or the time is over. */
+  async calm(withinMs: number, clock: Clock): Promise<void> {
+    if (!this.#busy) return
+    const calm = new Promise<void>(resolve => (this.#onCalm = resolve))
+    await settlesWithin(calm, withinMs, clock)
+    this.#onCalm = null
+  }
+
+  /** A connection says that something of it has ended. */
+  checkCalm(): void {
+    if (this.#onCalm && !this.#busy) this.#onCalm()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.#open, connection => connection.close()))
+  }
+
+  get #busy(): boolean {
+    for (const connection of this.#open) if (connection.busy) return true
+    return false
+  }
+}

@@ -1,0 +1,33 @@
+import { TRPCError } from '@trpc/server'
+import type { Encoder } from '@trpc/server/adapters/ws'
+import { parseConnectionParamsFromUnknown } from '@trpc/server/http'
+import type { TRPCRequestInfo } from '@trpc/server/http'
+
+/**
+ * The first message of a WebSocket that was opened with `?connectionParams=1`: what the client wants to be known by.
+ *
+ * @throws TRPCError `PARSE_ERROR`.
+ */
+export function readConnectionParams(
+  encoder: Encoder,
+  frame: string | Uint8Array,
+): TRPCRequestInfo['connectionParams'] {
+  let message: unknown
+  try {
+    message = encoder.decode(frame)
+  } catch (cause) {
+    throw malformed(cause)
+  }
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) {
+    throw malformed(new Error('Message was not an object'))
+  }
+  return parseConnectionParamsFromUnknown('data' in message ? message.data : undefined)
+}
+
+function malformed(cause: unknown): TRPCError {
+  return new TRPCError({
+    code: 'PARSE_ERROR',
+    message: 'Malformed TRPCConnectionParamsMessage',
+    cause,
+  })
+}

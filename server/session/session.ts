@@ -1,0 +1,268 @@
+/**
+ * One WebSocket connection, from hello to goodbye: reads messages, starts and stops subscriptions, ends all.
+ * Messages are handled concurrently, as they come. Wire: docs/wire.md, section 2.
+ */
+import { TRPCError } from '@trpc/server'
+import type { Encoder } from '@trpc/server/adapters/ws'
+import type { TRPCRequestInfo } from '@trpc/server/http'
+import { parseTRPCMessage } from '@trpc/server/rpc'
+import type { TRPCClientOutgoingMessage, TRPCRequestMessage } from '@trpc/server/rpc'
+import { errorTable } from '../../shared/errors.ts'
+import { ping, pong } from '../../shared/protocol/messages.ts'
+import type { Extensions } from '../../shared/protocol/negotiate.ts'
+import { Scope } from '../../shared/scope.ts'
+import { callProcedure, withLastEventId } from '../procedures/call.ts'
+import { settlesWithin } from '../procedures/grace.ts'
+import type { Origin } from '../procedures/present-error.ts'
+import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscription.ts'
+import { Answers, MessageWriter } from './answers.ts'
+import type { Connection, Connections } from './connections.ts'
+import { readConnectionParams } from './hello.ts'
+import type { Limits } from './limits.ts'
+import { startHeartbeat, type Heartbeat, type KeepAlive } from './liveness.ts'
+import { Outlet } from './outlet.ts'
+import { Subscriptions } from './subscriptions.ts'
+import type { DuplexWire } from './wire.ts'
+
+export interface SessionDeps extends SubscriptionDeps {
+  readonly connections: Connections
+  readonly limits: Limits
+  readonly encoder: Encoder
+  readonly keepAlive: KeepAlive
+  /** Leaves the client's PING unanswered, as tRPC's option of that name does. */
+  readonly dangerouslyDisablePong: boolean
+  /** The longest batch of messages in one frame; undefined: as many as fit into it. */
+  readonly maxBatchSize: number | undefined
+}
+
+/** What is known of the peer when its socket opens. */
+export interface Guest {
+  readonly req: unknown
+  readonly extensions: Extensions
+  /** Whether its first message says who it is. */
+  readonly sendsParams: boolean
+  createContext(info: TRPCRequestInfo): unknown
+}
+
+type Context =
+  | { readonly ok: true; readonly ctx: unknown }
+  | { readonly ok: false; readonly error: TRPCError }
+
+/** How long a peer may take to answer a close frame, in milliseconds. */
+const goodbyeMs = 1_000
+
+export class Session implements Connection {
+  readonly carrier = 'websocket'
+  readonly ended: Promise<void>
+
+  readonly #wire: DuplexWire
+  readonly #guest: Guest
+  readonly #deps: SessionDeps
+  readonly #outlet: Outlet
+  readonly #writer: MessageWriter
+  readonly #subscriptions: Subscriptions
+  readonly #heartbeat: Heartbeat
+  readonly #gone = new AbortController()
+
+  /** Being made, or made; null until the guest has said who it is. */
+  #context: Promise<Context> | null = null
+  #ctx: unknown = undefined
+  /** Queries and mutations that have not been answered. */
+  #calls = 0
+
+  constructor(wire: DuplexWire, guest: Guest, deps: SessionDeps) {
+    this.#wire = wire
+    this.#guest = guest
+    this.#deps = deps
+    this.#outlet = new Outlet(wire, deps.limits.outletHighWater, deps.counters)
+    this.#writer = new MessageWriter(this.#outlet, deps.encoder, deps.desk, () => this.#nowhere())
+    this.#subscriptions = new Subscriptions(deps, deps.limits.maxSubscriptions)
+    this.#heartbeat = startHeartbeat(deps.keepAlive, deps.clock, {
+      ping: () => wire.send(ping),
+      cutOff: () => wire.terminate(),
+    })
+    this.ended = this.#run()
+  }
+
+  get bufferedBytes(): number {
+    return this.#outlet.bufferedBytes
+  }
+
+  get busy(): boolean {
+    return this.#calls > 0 || this.#subscriptions.size > 0
+  }
+
+  dismiss(): void {
+    this.#writer.notify({ id: null, method: 'reconnect' })
+  }
+
+  async close(): Promise<void> {
+    this.#wire.close(1012, 'service restart')
+    await this.#subscriptions.close()
+    if (!(await settlesWithin(this.ended, goodbyeMs, this.#deps.clock))) this.#wire.terminate()
+    await this.ended
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await using scope = new Scope() // everything below ends where this block ends
+      scope.use(this.#outlet)
+      scope.defer(() => this.#gone.abort())
+      scope.use(this.#subscriptions)
+      scope.use(this.#heartbeat)
+      if (this.#guest.sendsParams) scope.use(this.#awaitHello())
+      else this.#greet(() => null)
+      await this.#wire.listen({
+        frame: (data, binary) => this.#receive(data, binary),
+        failed: error => this.#deps.desk.report(error, this.#nowhere()),
+      })
+    } catch (bug) {
+      this.#deps.desk.report(bug, this.#nowhere())
+    }
+  }
+
+  #awaitHello(): Disposable {
+    const { clock, limits } = this.#deps
+    return clock.after(limits.helloMs, () => {
+      if (!this.#context) this.#wire.close(errorTable.SILENT_PEER.close, 'no connection params')
+    })
+  }
+
+  /** The guest has said who it is, or need not. */
+  #greet(readParams: () => TRPCRequestInfo['connectionParams']): void {
+    this.#context = this.#createContext(readParams)
+  }
+
+  async #createContext(readParams: () => TRPCRequestInfo['connectionParams']): Promise<Context> {
+    try {
+      this.#ctx = await this.#guest.createContext({
+        connectionParams: readParams(),
+        calls: [],
+        isBatchCall: false,
+        accept: null,
+        type: 'unknown',
+        signal: this.#gone.signal,
+        url: null,
+      })
+      return { ok: true, ctx: this.#ctx }
+    } catch (thrown) {
+      const error = this.#deps.desk.report(thrown, this.#nowhere())
+      this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
+      // Not at once: requests that have arrived with it get their answer.
+      setImmediate(() => this.#wire.close())
+      return { ok: false, error }
+    }
+  }
+
+  #receive(data: unknown, binary: boolean): void {
+    this.#heartbeat.heard()
+    if (!Buffer.isBuffer(data)) {
+      this.#refuse(
+        new TRPCError({ code: 'UNPROCESSABLE_CONTENT', message: 'Unexpected WebSocket message format' }),
+      )
+      return
+    }
+    const frame = binary ? data : data.toString('utf8')
+    if (frame === pong) return
+    if (frame === ping) {
+      if (!this.#deps.dangerouslyDisablePong) this.#wire.send(pong)
+      return
+    }
+    const context = this.#context
+    if (!context) {
+      this.#greet(() => readConnectionParams(this.#deps.encoder, frame))
+      return
+    }
+    this.#read(frame).forEach((message, index) => this.#handle(message, index, context))
+  }
+
+  /** The messages of one frame; none if one of them is wrong, which is answered. */
+  #read(frame: string | Uint8Array): TRPCClientOutgoingMessage[] {
+    try {
+      const decoded = this.#deps.encoder.decode(frame)
+      const messages: unknown[] = Array.isArray(decoded) ? decoded : [decoded]
+      const { maxBatchSize } = this.#deps
+      if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
+        throw new TRPCError({ code: 'BAD_REQUEST', message: 'Batch call exceeds maximum size' })
+      }
+      const { transformer } = this.#deps.desk.router._def._config
+      return messages.map(message => parseTRPCMessage(message, transformer))
+    } catch (cause) {
+      this.#refuse(cause instanceof TRPCError ? cause : new TRPCError({ code: 'PARSE_ERROR', cause }))
+      return []
+    }
+  }
+
+  /** Answers what cannot be told apart from other requests, for want of an id. It is the peer's fault: no report. */
+  #refuse(error: TRPCError): void {
+    this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
+  }
+
+  #handle(message: TRPCClientOutgoingMessage, batchIndex: number, context: Promise<Context>): void {
+    const { id, jsonrpc } = message
+    const answers = new Answers(this.#writer, { id, jsonrpc })
+    if (id === null) {
+      const error = new TRPCError({ code: 'PARSE_ERROR', message: '`id` is required' })
+      answers.error(this.#deps.desk.handle(error, this.#nowhere()))
+    } else if (message.method === 'subscription.stop') {
+      this.#subscriptions.stop(id)
+    } else if (message.method === 'subscription') {
+      const task = this.#toTask(message, batchIndex, context)
+      try {
+        const { ended } = this.#subscriptions.start(id, task, answers)
+        void ended.then(() => this.#deps.connections.checkCalm())
+      } catch (thrown) {
+        answers.error(this.#deps.desk.handle(thrown, task.origin()))
+      }
+    } else {
+      void this.#answer(this.#toTask(message, batchIndex, context), answers)
+    }
+  }
+
+  async #answer(task: SubscriptionTask, answers: Answers): Promise<void> {
+    this.#calls += 1
+    try {
+      // As in tRPC, a call outlives its socket: the signal is never aborted.
+      const result = await task.invoke(new AbortController().signal)
+      answers.data(refuseStream(result, task.origin().type))
+    } catch (thrown) {
+      answers.error(this.#deps.desk.handle(thrown, task.origin()))
+    } finally {
+      this.#calls -= 1
+      this.#deps.connections.checkCalm()
+    }
+  }
+
+  #toTask(message: TRPCRequestMessage, batchIndex: number, context: Promise<Context>): SubscriptionTask {
+    const { method: type, params } = message
+    const { path } = params
+    const input = withLastEventId(params.input, params.lastEventId)
+    return {
+      path,
+      tellPosition: this.#guest.extensions.position,
+      abortErrorEnds: false,
+      origin: () => ({ req: this.#guest.req, type, path, input, ctx: this.#ctx }),
+      invoke: async signal => {
+        const made = await context
+        if (!made.ok) throw made.error
+        const call = { path, type, ctx: made.ctx, signal, batchIndex, input: async () => input }
+        return callProcedure(this.#deps.desk.router, call)
+      },
+    }
+  }
+
+  /** Where an error comes from that belongs to no request. */
+  #nowhere(): Origin {
+    return { req: this.#guest.req, type: 'unknown', path: undefined, input: undefined, ctx: this.#ctx }
+  }
+}
+
+function refuseStream(result: unknown, type: string): unknown {
+  const isStream =
+    typeof result === 'object' && result !== null && (Symbol.asyncIterator in result || 'subscribe' in result)
+  if (!isStream) return result
+  throw new TRPCError({
+    code: 'UNSUPPORTED_MEDIA_TYPE',
+    message: `Cannot return an async iterable or observable from a ${type} procedure with WebSockets`,
+  })
+}

@@ -1,0 +1,155 @@
+/** Builds the rooms from the options; owns all connections, their drain and their end. */
+import type { AnyTRPCRouter } from '@trpc/server'
+import { jsonEncoder } from '@trpc/server/adapters/ws'
+import type { ResponseMetaFn, TRPCRequestInfo } from '@trpc/server/http'
+import type { IncomingMessage } from 'node:http'
+import type { WebSocket } from 'ws'
+import { systemClock } from '../shared/clock.ts'
+import { negotiate } from '../shared/protocol/negotiate.ts'
+import type { CreateContext } from './carriers/context.ts'
+import { createFetchHandler, type FetchHandler } from './carriers/fetch.ts'
+import type { HttpDeps } from './carriers/http.ts'
+import { createNodeHandler, type NodeHandler } from './carriers/node.ts'
+import { normalizeBasePath } from './carriers/request.ts'
+import { createUpgradeHandler, type UpgradeHandler } from './carriers/upgrade.ts'
+import { toWire } from './carriers/ws.ts'
+import { createCounters } from './observe/counters.ts'
+import { takeStats, type SluiceStats } from './observe/stats.ts'
+import type { DrainOptions, SluiceOptions } from './options.ts'
+import { ErrorDesk, type ErrorListener } from './procedures/present-error.ts'
+import { Connections } from './session/connections.ts'
+import { Limits } from './session/limits.ts'
+import { Session, type SessionDeps } from './session/session.ts'
+
+/** A router, served. */
+export interface Sluice {
+  /** Answers a request of Node's `http`, `https` or `http2`; also as a Connect middleware. */
+  readonly node: NodeHandler
+  /** Listener for a Node server's `upgrade` event: opens WebSockets. */
+  readonly upgrade: UpgradeHandler
+  /** Answers a WHATWG `Request`. */
+  readonly fetch: FetchHandler
+  /** Asks all WebSocket clients to connect anew, as tRPC's adapter does. */
+  broadcastReconnectNotification(): void
+  /**
+   * Goes away politely: takes no new connection, asks clients to resume elsewhere, waits until they have, and closes.
+   * Any number of calls; does not close the HTTP server.
+   */
+  drain(options?: DrainOptions): Promise<void>
+  /**
+   * Goes away at once: ends every subscription and connection. Settles when all generators have ended, or overstayed
+   * (`graceMs`). Any number of calls; does not close the HTTP server.
+   */
+  close(): Promise<void>
+  stats(): SluiceStats
+}
+
+/**
+ * Serves a tRPC router over WebSocket, SSE and HTTP.
+ *
+ * @example
+ * ```ts
+ * const sluice = createSluice({ router: appRouter })
+ * const server = http.createServer(sluice.node)
+ * server.on('upgrade', sluice.upgrade)
+ * server.listen(3000)
+ * ```
+ */
+export function createSluice<TRouter extends AnyTRPCRouter>(options: SluiceOptions<TRouter>): Sluice {
+  return buildSluice(options)
+}
+
+/** What the house itself may do beside its public face: take over a socket that somebody else has opened. */
+export interface InnerSluice extends Sluice {
+  accept(socket: WebSocket, req: IncomingMessage): void
+}
+
+export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOptions<TRouter>): InnerSluice {
+  const limits = Limits.parse(options.limits ?? {})
+  const basePath = normalizeBasePath(options.basePath ?? '/')
+  const connections = new Connections()
+  const counters = createCounters()
+  const clock = options.clock ?? systemClock
+  // The listener's report is narrower only in its context, which is whatever createContext made.
+  const desk = new ErrorDesk(options.router, options.onError?.bind(options) as ErrorListener | undefined)
+  let draining = false
+  const isDraining = () => draining
+  let closing: Promise<void> | null = null
+
+  // An application without one has an empty context.
+  const createContext: CreateContext = given => options.createContext?.(given)
+
+  const subscription = { desk, clock, counters, graceMs: options.graceMs ?? 5_000 }
+  const session: SessionDeps = {
+    ...subscription,
+    connections,
+    limits,
+    encoder: options.experimental_encoder ?? jsonEncoder,
+    keepAlive: options.keepAlive ?? { enabled: true },
+    dangerouslyDisablePong: options.dangerouslyDisablePong ?? false,
+    maxBatchSize: options.maxBatchSize,
+  }
+  const responseMeta = options.responseMeta as ResponseMetaFn<AnyTRPCRouter> | undefined
+  const { allowBatching, allowMethodOverride = false, batching, maxBatchSize, middleware } = options
+  const http: HttpDeps = {
+    ...subscription,
+    connections,
+    basePath,
+    isDraining,
+    createContext,
+    responseMeta,
+    allowMethodOverride,
+    outletHighWater: limits.outletHighWater,
+    maxBodyBytes: limits.maxBodyBytes,
+    adapter: { allowBatching, allowMethodOverride, batching, maxBatchSize, middleware, responseMeta },
+  }
+
+  const accept = (socket: WebSocket, req: IncomingMessage) => {
+    const { searchParams } = new URL(req.url ?? '/', 'ws://localhost')
+    const guest = {
+      req,
+      extensions: negotiate(searchParams),
+      sendsParams: searchParams.get('connectionParams') === '1',
+      createContext: (info: TRPCRequestInfo) => createContext({ req, res: socket, info }),
+    }
+    connections.add(new Session(toWire(socket), guest, session))
+  }
+
+  const dismissAll = (carrier?: 'websocket') => {
+    for (const connection of connections) {
+      if (carrier === undefined || connection.carrier === carrier) connection.dismiss()
+    }
+  }
+
+  const close = () => {
+    draining = true
+    return (closing ??= connections.close())
+  }
+
+  return {
+    node: createNodeHandler(http),
+    fetch: createFetchHandler(http),
+    upgrade: createUpgradeHandler({
+      basePath,
+      counters,
+      isDraining,
+      accept,
+      allowedOrigins: options.allowedOrigins,
+      maxMessageBytes: limits.maxMessageBytes,
+      report: (error, req) =>
+        desk.report(error, { req, type: 'unknown', path: undefined, input: undefined, ctx: undefined }),
+    }),
+    accept,
+    broadcastReconnectNotification: () => dismissAll('websocket'),
+    async drain({ withinMs = 20_000 } = {}) {
+      if (!draining) {
+        draining = true
+        dismissAll()
+      }
+      await connections.calm(withinMs, clock)
+      await close()
+    },
+    close,
+    stats: () => takeStats(connections, counters, draining),
+  }
+}
