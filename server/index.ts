@@ -10,5 +10,45 @@ export type { SluiceStats } from './observe/stats.ts'
 // Moving over from tRPC's own adapters
 export { applyWSSHandler, createHTTPHandler } from './stock.ts'
 
-// Schemas
+// Topics: durable, typed streams
+export {
+  createTopic,
+  type Published,
+  type PublishOptions,
+  type SubscribeOptions,
+  type Topic,
+  type TopicItem,
+  type TopicOptions,
+} from './topics/topic.ts'
+export type { HistoryEvent, HistoryOptions, HistoryPage } from './topics/history.ts'
+export type { TopicStream } from './topics/stream.ts'
+export type { GapPolicy } from './topics/subscriber.ts'
+
+// Runs: streams that outlive their request
+export {
+  createRun,
+  type RunHandlerOptions,
+  type RunItem,
+  type RunOptions,
+  type RunProcedures,
+  type RunStatus,
+} from './topics/runs/run.ts'
+
+// Stores
+export { memoryStore, type MemoryStoreOptions } from './stores/memory.ts'
+export type {
+  AppendOptions,
+  Appended,
+  Checkpoint,
+  LogState,
+  NewRecord,
+  Page,
+  ReadBounds,
+  Retention,
+  Store,
+  StoredRecord,
+} from './stores/store.ts'
+
+// Schemas and errors, for those who import from the server alone
 export { resumable } from '../shared/schema.ts'
+export { isSluiceError, SluiceError } from '../shared/errors.ts'
