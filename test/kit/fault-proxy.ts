@@ -165,15 +165,20 @@ export class FaultProxy implements AsyncDisposable {
 
   /** Ends all connections and stops listening. May be called again; settles when every socket is closed. */
   close(): Promise<void> {
-    this.#closing ??= new Promise(resolve => {
-      this.#server.close(() => resolve())
-      for (const socket of this.#sockets) reset(socket)
-    })
+    this.#closing ??= this.#close()
     return this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const stopped = new Promise(resolve => this.#server.close(resolve))
+    const ended = [...this.#links].map(link => link.closed)
+    for (const socket of this.#sockets) reset(socket)
+    await Promise.all([stopped, ...ended])
+    this.#links.clear()
   }
 
   #accept(client: Socket): void {

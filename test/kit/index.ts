@@ -1,3 +1,14 @@
+// The whole application in one process
+export {
+  createHarness,
+  type ClientOptions,
+  type Harness,
+  type HarnessClient,
+  type HarnessOptions,
+  type ServerOptions,
+} from './harness.ts'
+export type { Recording, RecordOptions } from './recording.ts'
+
 // Faults
 export { createFaultProxy, type CutOptions, type FaultProxy, type FaultProxyOptions } from './fault-proxy.ts'
 
