@@ -6,7 +6,7 @@
 import { systemClock, type Clock, type Timer } from '../../shared/clock.ts'
 import { SluiceError, quote } from '../../shared/errors.ts'
 import { createEpoch, type Epoch, type Offset } from '../../shared/protocol/cursor.ts'
-import { checkIdempotencyKey, checkLeaseName, checkLogName } from './names.ts'
+import { checkLeaseName, checkLogName, checkRecords } from './checks.ts'
 import {
   defaultDedupWindowMs,
   type AppendOptions,
@@ -71,10 +71,7 @@ class MemoryStore implements Store {
 
   async append(log: string, records: readonly NewRecord[], options: AppendOptions = {}): Promise<Appended> {
     const known = this.#current(log)
-    if (records.length === 0) throw new RangeError('append() needs at least one record.')
-    for (const { idempotencyKey } of records) {
-      if (idempotencyKey !== undefined) checkIdempotencyKey(idempotencyKey)
-    }
+    checkRecords(records)
     const now = this.#clock.now()
     const last = known?.last ?? 0
     const { expectLast = last } = options

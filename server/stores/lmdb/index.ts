@@ -1,0 +1,1 @@
+export { lmdbStore, type LmdbStore, type LmdbStoreOptions } from './store.ts'
