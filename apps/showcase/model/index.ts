@@ -10,8 +10,9 @@ export interface EmbeddedModel extends Endpoint {
 }
 
 export async function startEmbeddedModel(): Promise<EmbeddedModel> {
-  const model = new LanguageModel(await readCorpus())
-  const words = (Math.round(model.size.tokens / 1000) * 1000).toLocaleString('en')
-  const about = `A tiny word-guessing model, trained when the server started on ${words} words of ${corpusTitle}.`
-  return { ...(await startEndpoint({ model })), name: embeddedModelName, about }
+  const corpus = await readCorpus()
+  const words = corpus.reduce((sum, { text }) => sum + text.split(' ').length, 0)
+  const rounded = (Math.round(words / 1000) * 1000).toLocaleString('en')
+  const about = `A tiny word-guessing model, trained at start on ${rounded} words of ${corpusTitle}.`
+  return { ...(await startEndpoint({ model: new LanguageModel(corpus) })), name: embeddedModelName, about }
 }

@@ -68,11 +68,6 @@ export class LanguageModel {
     this.#relevance = new Relevance(passages)
   }
 
-  /** How many tokens the model has learned from, and how many different ones. */
-  get size(): { readonly tokens: number; readonly vocabulary: number } {
-    return { tokens: this.#tokens.length, vocabulary: this.#vocabulary.length }
-  }
-
   /** An answer, token by token. It ends by itself at the end of a passage, at the latest after `maxTokens`. */
   *generate({ prompt, maxTokens, temperature = 0.8, seed }: GenerateOptions): Generator<string, void, void> {
     const random = createRandom(hashOf(prompt) ^ (seed ?? 0))

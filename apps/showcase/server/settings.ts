@@ -24,7 +24,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     host: env.HOST || '127.0.0.1',
     port: env.PORT ? parsePort(env.PORT) : 3000,
     anyPort: !env.PORT,
-    webRoot: here('../dist'),
+    webRoot: env.WEB_ROOT ? resolve(env.WEB_ROOT) : here('../dist'),
     endpoint: readEndpoint(env),
   }
 }

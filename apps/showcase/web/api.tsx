@@ -14,9 +14,6 @@ const link = sluiceLink<AppRouter>({ url: '/trpc', transformer: superjson })
 /** For `useStream`, and for whatever happens outside of a component. */
 export const client = trpc.createClient({ links: [link] })
 
-/** Tries to connect now instead of at the appointed time. */
-export const reconnectNow = () => link.connection.wake()
-
 // What the page asks for does not go stale: changes arrive by subscription. And it is the link that knows whether
 // the server can be reached, not `navigator.onLine`.
 const queryClient = new QueryClient({

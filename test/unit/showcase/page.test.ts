@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { toBlocks, type Block } from '../../../apps/showcase/web/assistant/markdown.ts'
+import { toBlocks } from '../../../apps/showcase/web/assistant/markdown.ts'
 import { toTimeline } from '../../../apps/showcase/web/chat/timeline.ts'
 import { toPath, toPlace } from '../../../apps/showcase/web/place.ts'
 
@@ -30,8 +30,8 @@ describe('the timeline of a room', () => {
 describe('what a model writes', () => {
   const kinds = (markdown: string) => toBlocks(markdown).map(block => block.kind)
   const spans = (markdown: string) => {
-    const [block] = toBlocks(markdown) as [Extract<Block, { kind: 'paragraph' }>]
-    return block.text.map(({ kind, text }) => [kind, text])
+    const [block] = toBlocks(markdown)
+    return block?.kind === 'paragraph' ? block.text.map(({ kind, text }) => [kind, text]) : block
   }
 
   test('is laid out as headings, paragraphs, lists and code', () => {

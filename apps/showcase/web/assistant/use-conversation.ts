@@ -1,7 +1,6 @@
 /** One conversation: its turns as everybody sees them, and what this reader has asked and nobody has seen yet. */
 import { useCallback, useState } from 'react'
-import { skipToken } from '@tanstack/react-query'
-import { useStream } from 'trpc-sluice/react'
+import { skipToken, useStream } from 'trpc-sluice/react'
 import { conversationFold } from '../../shared/folds.ts'
 import { client, trpc } from '../api.tsx'
 import { useName } from '../identity.ts'

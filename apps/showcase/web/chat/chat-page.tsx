@@ -1,10 +1,11 @@
 import { useMemo } from 'react'
+import type { NewMessage } from '../../shared/schemas.ts'
 import { Composer } from '../composer.tsx'
 import { useName } from '../identity.ts'
 import { ScrollLog } from '../scroll-log.tsx'
 import { PageHead } from '../shell/page-head.tsx'
-import { MessageList, type ShownMessage } from './message-list.tsx'
-import { useOutgoing, useSend } from './use-outgoing.ts'
+import { MessageList, type PendingMessage, type ShownMessage } from './message-list.tsx'
+import { useOutgoing, useSend, type Outgoing } from './use-outgoing.ts'
 import { useRoom } from './use-room.ts'
 
 export function ChatPage({ room }: { readonly room: string }) {
@@ -16,27 +17,14 @@ export function ChatPage({ room }: { readonly room: string }) {
   const shown = useMemo<readonly ShownMessage[]>(() => {
     const arrived = new Set(messages.map(({ id }) => id))
     const onTheWay = outgoing.filter(({ message }) => !arrived.has(message.id))
-    return [
-      ...messages.map(message => ({ ...message, status: 'arrived' as const })),
-      ...onTheWay.map(({ message, submittedAt, status, error, discard }) => ({
-        ...message,
-        sentAt: submittedAt,
-        status,
-        error,
-        discard,
-        retry: () => {
-          discard()
-          send.mutate(message)
-        },
-      })),
-    ]
-  }, [messages, outgoing, send])
+    return [...messages, ...onTheWay.map(own => toPending(own, send.mutate))]
+  }, [messages, outgoing, send.mutate])
 
   return (
     <>
       <PageHead title={`# ${room}`}>
-        Every message is in a log on disk. Open this page twice, cut the network, restart the server: nothing
-        is lost, nothing comes twice.
+        Every message is in a log on disk. Cut the network, restart the server: none is lost, none comes
+        twice.
       </PageHead>
       <ScrollLog label={`Messages in ${room}`} onOlder={older.has ? older.load : undefined}>
         {loading ? (
@@ -68,4 +56,14 @@ export function ChatPage({ room }: { readonly room: string }) {
       </div>
     </>
   )
+}
+
+function toPending(own: Outgoing, send: (message: NewMessage) => void): PendingMessage {
+  const { message, submittedAt, status, error, discard } = own
+  const { id, author, text } = message
+  const retry = () => {
+    discard()
+    send(message)
+  }
+  return { kind: 'pending', id, author, text, sentAt: submittedAt, status, error, retry, discard }
 }

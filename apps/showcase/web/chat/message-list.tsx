@@ -4,16 +4,16 @@ import { Avatar } from '../avatar.tsx'
 import { formatDay, formatFull, formatTime } from '../times.ts'
 import { toTimeline, type Post } from './timeline.ts'
 
-export type ShownMessage = Pick<RoomEvent, 'id' | 'author' | 'text' | 'sentAt'> &
-  (
-    | { readonly status: 'arrived' }
-    | {
-        readonly status: 'sending' | 'sent' | 'failed'
-        readonly error: string | null
-        readonly retry: () => void
-        readonly discard: () => void
-      }
-  )
+/** A message that has arrived by the room's log, or one of the reader's own that is still on its way there. */
+export type ShownMessage = RoomEvent | PendingMessage
+
+export interface PendingMessage extends Omit<RoomEvent, 'kind'> {
+  readonly kind: 'pending'
+  readonly status: 'sending' | 'sent' | 'failed'
+  readonly error: string | null
+  readonly retry: () => void
+  readonly discard: () => void
+}
 
 interface MessageListProps {
   readonly messages: readonly ShownMessage[]
@@ -52,22 +52,30 @@ function PostView({ post, mine }: { readonly post: Post<ShownMessage>; readonly 
   )
 }
 
-function MessageView({ message }: { readonly message: ShownMessage }) {
+// A message that has arrived never changes: however many there are, only what is new is rendered.
+const MessageView = memo(function MessageView({ message }: { readonly message: ShownMessage }) {
+  const status = message.kind === 'pending' ? message.status : 'arrived'
   return (
-    <div className="message" data-status={message.status} data-message={message.id}>
+    <div className="message" data-status={status} data-message={message.id}>
       {message.text}
-      {message.status === 'sending' && <span className="message-status">sending…</span>}
-      {message.status === 'failed' && (
-        <span className="message-status" data-status="failed" role="alert" title={message.error ?? undefined}>
-          not sent
-          <button type="button" className="button-plain" onClick={message.retry}>
-            Try again
-          </button>
-          <button type="button" className="button-plain" onClick={message.discard}>
-            Discard
-          </button>
-        </span>
-      )}
+      {message.kind === 'pending' && <PendingNote message={message} />}
     </div>
+  )
+})
+
+function PendingNote({ message }: { readonly message: PendingMessage }) {
+  const { status, error, retry, discard } = message
+  if (status === 'sent') return null
+  if (status === 'sending') return <span className="message-status">sending…</span>
+  return (
+    <span className="message-status" data-status="failed" role="alert" title={error ?? undefined}>
+      not sent
+      <button type="button" className="button-plain" onClick={retry}>
+        Try again
+      </button>
+      <button type="button" className="button-plain" onClick={discard}>
+        Discard
+      </button>
+    </span>
   )
 }

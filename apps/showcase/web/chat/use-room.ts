@@ -2,9 +2,9 @@
  * One room as the page shows it: pages of history, then what has happened since, with neither a hole nor a repeat
  * between them. The newest page says where it ends, and the subscription goes on from exactly there.
  */
-import { skipToken } from '@tanstack/react-query'
 import { useEffect, useMemo } from 'react'
-import { useStream } from 'trpc-sluice/react'
+import { skipToken, useStream } from 'trpc-sluice/react'
+import { isGap } from 'trpc-sluice/shared'
 import type { RoomEvent } from '../../shared/schemas.ts'
 import { client, trpc } from '../api.tsx'
 
@@ -30,7 +30,10 @@ export function useRoom(room: string) {
 
   const messages = useMemo<readonly RoomEvent[]>(() => {
     const pages = history.data?.pages.toReversed() ?? []
-    return [...pages.flatMap(page => page.events.map(({ event }) => event)), ...live.events]
+    return [
+      ...pages.flatMap(page => page.events.map(({ event }) => event)),
+      ...live.events.flatMap(({ data }) => (isGap(data) ? [] : [data])),
+    ]
   }, [history.data, live.events])
 
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = history

@@ -1,24 +1,20 @@
-import { useSyncExternalStore } from 'react'
-import { useConnection } from 'trpc-sluice/react'
-import { reconnectNow } from '../api.tsx'
-
-type Connection = ReturnType<typeof useConnection>
+import { useConnection, type ConnectionInfo } from 'trpc-sluice/react'
 
 /** Says at each moment how the page is connected, and what it is about to do when it is not. */
 export function ConnectionBadge() {
   const connection = useConnection()
-  const seconds = useCountdown(connection.at === 'waiting' ? connection.until : null)
-  const { tone, text, title } = describe(connection, seconds)
+  const { tone, text, title } = describe(connection)
+  const waiting = connection.state === 'waiting'
   return (
-    <div className="badge" data-tone={tone} data-at={connection.at} title={title}>
+    <div className="badge" data-tone={tone} data-state={connection.state} title={title}>
       <span className="dot" aria-hidden="true" />
       {/* The seconds would be read out one by one: what is announced changes with the state only. */}
       <span aria-hidden="true">{text}</span>
       <span role="status" className="visually-hidden">
-        {connection.at === 'waiting' ? 'Connection lost. Reconnecting.' : text}
+        {waiting ? 'Connection lost. Reconnecting.' : text}
       </span>
-      {connection.at === 'waiting' && (
-        <button type="button" onClick={reconnectNow}>
+      {waiting && (
+        <button type="button" onClick={connection.wake}>
           Now
         </button>
       )}
@@ -28,43 +24,32 @@ export function ConnectionBadge() {
 
 const transportNames = { websocket: 'WebSocket', sse: 'SSE' } as const
 
-function describe(connection: Connection, seconds: number) {
-  switch (connection.at) {
+interface Description {
+  readonly tone: 'idle' | 'good' | 'warn' | 'bad'
+  readonly text: string
+  readonly title: string
+}
+
+function describe({ state, transport, attempt, why, retryInMs }: ConnectionInfo): Description {
+  switch (state) {
     case 'idle':
       return { tone: 'idle', text: 'Idle', title: 'Nothing on this page needs a connection.' }
     case 'opening':
-      return connection.attempt === 0
+      return attempt === 0
         ? { tone: 'idle', text: 'Connecting…', title: 'The first attempt is under way.' }
-        : { tone: 'warn', text: 'Reconnecting…', title: `Attempt ${connection.attempt + 1} is under way.` }
-    case 'ready':
-      return {
-        tone: 'good',
-        text: `Live · ${transportNames[connection.transport]}`,
-        title: 'Connected: what happens arrives by itself.',
-      }
-    case 'waiting':
-      return {
-        tone: 'warn',
-        text: seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting…',
-        title: connection.why.message,
-      }
+        : { tone: 'warn', text: 'Reconnecting…', title: `Attempt ${attempt + 1} is under way.` }
+    case 'ready': {
+      const name = transport === null ? 'connected' : transportNames[transport]
+      return { tone: 'good', text: `Live · ${name}`, title: 'What happens arrives by itself.' }
+    }
+    case 'waiting': {
+      const seconds = Math.ceil((retryInMs ?? 0) / 1000)
+      const text = seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting…'
+      return { tone: 'warn', text, title: why?.message ?? '' }
+    }
     case 'closed':
-      return { tone: 'bad', text: 'Disconnected', title: connection.why.message }
+      return { tone: 'bad', text: 'Disconnected', title: why?.message ?? '' }
     default:
-      return connection satisfies never
+      return state satisfies never
   }
-}
-
-/** Whole seconds until a time; 0 when there is nothing to wait for. */
-function useCountdown(until: number | null): number {
-  return useSyncExternalStore(until === null ? never : everyQuarterSecond, () =>
-    until === null ? 0 : Math.max(0, Math.ceil((until - Date.now()) / 1000)),
-  )
-}
-
-const never = () => () => {}
-
-function everyQuarterSecond(tick: () => void): () => void {
-  const timer = setInterval(tick, 250)
-  return () => clearInterval(timer)
 }

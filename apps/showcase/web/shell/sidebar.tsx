@@ -21,7 +21,7 @@ export function Sidebar({ place, children }: { readonly place: Place; readonly c
     <div className="sidebar">
       <Link to={{ area: 'chat', room: 'general' }} className="brand" title="Sluice: streams that survive">
         <SluiceMark />
-        Sluice
+        <span className="brand-name">Sluice</span>
       </Link>
       <nav className="nav" aria-label="Areas">
         <ul>

@@ -1,0 +1,120 @@
+import type { Browser } from 'playwright-core'
+import { createFaultProxy, eventually, seededRandom } from 'trpc-sluice/testing'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { answerOf, ask, untilOutcome, untilWords } from './kit/assistant.ts'
+import { openBrowser, openPage } from './kit/browser.ts'
+import { badge, composer, say, untilConnection, untilMessages } from './kit/chat.ts'
+import { numbersUpTo, startNumbersEndpoint, type NumbersEndpoint } from './kit/numbers-endpoint.ts'
+import { startShowcase, type Showcase } from './kit/showcase.ts'
+
+let browser: Browser
+let endpoint: NumbersEndpoint
+let showcase: Showcase
+beforeAll(async () => {
+  endpoint = await startNumbersEndpoint()
+  const env = { OPENAI_BASE_URL: endpoint.baseURL, OPENAI_MODEL: 'numbers' }
+  ;[browser, showcase] = await Promise.all([openBrowser(), startShowcase({ env })])
+})
+afterAll(async () => {
+  await browser?.close()
+  await showcase?.[Symbol.asyncDispose]()
+  await endpoint?.close()
+})
+
+test('twenty cuts at random while 2,000 numbered messages are published: all are there, once, in order', async () => {
+  const cuts = 20
+  const count = 2000
+  const seed = Date.now()
+  const random = seededRandom(seed)
+  await using proxy = await createFaultProxy({ target: showcase.url() })
+  await using ann = await openPage(browser, proxy.url('/chat/numbers'))
+  await untilConnection(ann.page, 'ready')
+  using server = showcase.connect()
+
+  const cutAfter = new Set<number>()
+  while (cutAfter.size < cuts) cutAfter.add(1 + Math.floor(random() * (count - 1)))
+  const cutting: Promise<void>[] = []
+  let done = 0
+  for (let number = 1; number <= count; number++) {
+    await server.client.chat.send.mutate({
+      id: crypto.randomUUID(),
+      room: 'numbers',
+      author: 'Counter',
+      text: String(number),
+    })
+    if (!cutAfter.has(number)) continue
+    // A cut needs a connection: the page has to have come back from the last one.
+    await eventually(() => proxy.connections > 0, { what: `the page to come back (seed ${seed})` })
+    const how = random() < 0.5 ? 'rst' : 'fin'
+    cutting.push(proxy.cut({ how, midFrame: random() < 0.5 }).then(() => void done++))
+  }
+  const all = Array.from({ length: count }, (_, i) => String(i + 1))
+  await untilMessages(ann.page, all, 60_000)
+  await Promise.all(cutting)
+  expect(done).toBe(cuts)
+  expect(proxy.accepted).toBeGreaterThan(cuts)
+  expect(ann.complaints).toEqual([])
+}, 120_000)
+
+test('with WebSocket blocked entirely, the page works over SSE', async () => {
+  await using proxy = await createFaultProxy({ target: showcase.url() })
+  proxy.refuseUpgrades()
+  await using ann = await openPage(browser, proxy.url('/chat/blocked'), { name: 'Ann' })
+  await using bob = await openPage(browser, showcase.url('/chat/blocked'), { name: 'Bob' })
+  await badge(ann.page).getByText('Live · SSE').first().waitFor({ timeout: 20_000 })
+  await say(bob.page, 'Can you hear me?')
+  await untilMessages(ann.page, ['Can you hear me?'])
+  await say(ann.page, 'Loud and clear')
+  await untilMessages(bob.page, ['Can you hear me?', 'Loud and clear'])
+  await ann.page.getByRole('link', { name: 'Assistant' }).click()
+  await ask(ann.page, 'Count without a socket')
+  await untilOutcome(ann.page, 'done')
+  expect((await answerOf(ann.page)).text).toBe(numbersUpTo(150))
+})
+
+test('a server killed in mid-sentence and started again: the page says so, comes back by itself, has all once', async () => {
+  await using ann = await openPage(browser, showcase.url('/chat/killed'), { name: 'Ann' })
+  await using bob = await openPage(browser, showcase.url('/chat/killed'), { name: 'Bob' })
+  await say(ann.page, 'Before')
+  await untilMessages(bob.page, ['Before'])
+
+  await showcase.kill()
+  await ann.page.locator('.badge[data-tone="warn"]').waitFor()
+  expect(await badge(ann.page).textContent()).toMatch(/Reconnecting/)
+  await say(ann.page, 'Typed while it was down')
+  await ann.page.getByText('sending…').waitFor()
+
+  await showcase.start()
+  await untilConnection(ann.page, 'ready', 30_000)
+  await untilMessages(ann.page, ['Before', 'Typed while it was down'], 30_000)
+  await untilMessages(bob.page, ['Before', 'Typed while it was down'], 30_000)
+  await say(bob.page, 'After')
+  await untilMessages(ann.page, ['Before', 'Typed while it was down', 'After'])
+})
+
+test('an answer whose server was killed is shown as interrupted, with what was written', async () => {
+  await using ann = await openPage(browser, showcase.url('/assistant'))
+  await ask(ann.page, 'Count until you are killed')
+  await untilWords(ann.page, 20)
+  await showcase.kill()
+  await ann.page.locator('.badge[data-tone="warn"]').waitFor()
+  await showcase.start()
+  await untilOutcome(ann.page, 'interrupted')
+  const { text } = await answerOf(ann.page)
+  expect(numbersUpTo(150).startsWith(text)).toBe(true)
+  expect(text.split(' ').length).toBeGreaterThanOrEqual(20)
+  await ann.page.getByRole('button', { name: 'Ask again' }).click()
+  await untilOutcome(ann.page, 'done')
+  expect((await answerOf(ann.page)).text).toBe(numbersUpTo(150))
+})
+
+test('a server that is asked to stop tells its pages, and a new one takes over', async () => {
+  await using ann = await openPage(browser, showcase.url('/chat/stopped'))
+  await say(ann.page, 'Before')
+  await untilMessages(ann.page, ['Before'])
+  await showcase.stop()
+  await showcase.start()
+  await composer(ann.page).waitFor()
+  await say(ann.page, 'After')
+  await untilMessages(ann.page, ['Before', 'After'], 30_000)
+})
