@@ -1,0 +1,62 @@
+/** What a user's project looks like to the compiler: every subpath, and inference without a type argument. */
+import { createTRPCClient } from '@trpc/client'
+import { initTRPC } from '@trpc/server'
+import { iterate, sluiceLink } from 'trpc-sluice/client'
+import { SluiceProvider, useConnection, useStream } from 'trpc-sluice/react'
+import { createSluice, createTopic, memoryStore, serve } from 'trpc-sluice/server'
+import { isGap, isSluiceError, resumable, streamOf, withSignal } from 'trpc-sluice/shared'
+import { lmdbStore } from 'trpc-sluice/stores/lmdb'
+import { createFakeClock, createFaultProxy, createHarness, createRecorder } from 'trpc-sluice/testing'
+import { z } from 'zod'
+
+const t = initTRPC.create()
+const Tick = z.object({ n: z.number() })
+const ticks = createTopic({ name: 'ticks', event: Tick, store: memoryStore() })
+
+export const router = t.router({
+  onTick: t.procedure
+    .input(resumable({ key: z.string() }))
+    .subscription(({ input, signal }) => ticks.subscribe(input.key, { after: input.lastEventId, signal })),
+  count: t.procedure.output(streamOf(Tick)).subscription(async function* ({ signal }) {
+    for await (const { data } of [] as { data: { n: number } }[]) yield data
+    signal?.throwIfAborted()
+  }),
+})
+
+const link = sluiceLink<typeof router>({ url: 'http://localhost:3000' })
+const client = createTRPCClient<typeof router>({ links: [link] })
+
+export async function read(signal: AbortSignal): Promise<number> {
+  for await (const { id, data } of iterate(client.onTick, { key: 'a' }, { signal })) {
+    if (isGap(data)) continue
+    return id.length + data.n
+  }
+  return 0
+}
+
+export function Ticks() {
+  const { events, status } = useStream(client.onTick, { key: 'a' })
+  const connection = useConnection()
+  return (
+    <SluiceProvider link={link}>
+      {status} {connection.state} {events.length}
+    </SluiceProvider>
+  )
+}
+
+export async function test(path: string): Promise<void> {
+  await using app = await createHarness({ router })
+  const seen = app.record(client => client.onTick, { key: 'a' })
+  const [first] = seen.items
+  const n: number | undefined = first?.data.n
+  await using proxy = await createFaultProxy({ target: app.url })
+  createRecorder<number>().push(n ?? proxy.port)
+  await createFakeClock().advance(1)
+  const store = lmdbStore({ path })
+  createTopic({ name: 'durable', event: Tick, store })
+  const sluice = createSluice({ router })
+  const served = await serve({ router, port: 0 })
+  if (isSluiceError(seen.error)) await sluice.drain({ withinMs: 10 })
+  await served.close()
+  withSignal((async function* () {})(), undefined)
+}
