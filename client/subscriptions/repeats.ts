@@ -7,23 +7,24 @@
 const maxRemembered = 1_000
 
 export class Repeats {
-  /** The ids received, oldest first, each with the life in which it came. */
-  readonly #lives = new Map<string, number>()
-  #life = 0
+  /** What was received in this life, and in those before it; oldest first. */
+  #now = new Set<string>()
+  #before = new Set<string>()
 
   /** From now on, what was received before is a repeat. */
   expect(): void {
-    this.#life += 1
+    this.#before = new Set([...this.#before, ...this.#now].slice(-maxRemembered))
+    this.#now = new Set()
   }
 
   /** Whether this id came in an earlier life; it is remembered as one of this life from now on. */
   isRepeat(id: string): boolean {
-    const life = this.#lives.get(id)
-    if (life === undefined && this.#lives.size >= maxRemembered) {
-      const oldest = this.#lives.keys().next()
-      if (!oldest.done) this.#lives.delete(oldest.value)
+    const repeat = this.#before.delete(id)
+    this.#now.add(id)
+    if (this.#now.size > maxRemembered) {
+      const oldest = this.#now.keys().next()
+      if (!oldest.done) this.#now.delete(oldest.value)
     }
-    this.#lives.set(id, this.#life)
-    return life !== undefined && life < this.#life
+    return repeat
   }
 }

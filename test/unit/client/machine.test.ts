@@ -1,0 +1,185 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { healthyAfterMs, idle, step } from '../../../client/connection/machine.ts'
+import type {
+  ConnectionEvent,
+  ConnectionState,
+  Effect,
+  Plan,
+  Reason,
+} from '../../../client/connection/machine.ts'
+import { SluiceError } from '../../../shared/errors.ts'
+
+const why: Reason = new SluiceError('CONNECTION_LOST', 'A test cut it.')
+const plan: Plan = { transport: 'websocket', delayMs: attempt => 100 * 2 ** attempt }
+
+/** What an owner holds after the effects so far; throws where an effect has no sense. */
+class Owner {
+  transport: 'none' | 'held' = 'none'
+  timer: number | null = null
+
+  carryOut(effect: Effect): void {
+    switch (effect.do) {
+      case 'open':
+        if (this.transport === 'held') throw new Error('a second transport')
+        this.transport = 'held'
+        return
+      case 'abandon':
+      case 'retire':
+        if (this.transport === 'none') throw new Error(`nothing to ${effect.do}`)
+        this.transport = 'none'
+        return
+      case 'wake':
+        if (this.timer !== null) throw new Error('a second timer')
+        this.timer = effect.at
+        return
+      case 'hush':
+        if (this.timer === null) throw new Error('no timer to hush')
+        this.timer = null
+        return
+      case 'probe':
+        if (this.transport === 'none') throw new Error('nothing to probe')
+        return
+      case 'dismiss':
+        return
+      default:
+        effect satisfies never
+    }
+  }
+}
+
+type Move = { readonly afterMs: number; readonly event: (now: number) => ConnectionEvent }
+
+const move: fc.Arbitrary<Move> = fc.record({
+  afterMs: fc.integer({ min: 0, max: 5_000 }),
+  event: fc.oneof(
+    ...(['want', 'opened', 'heard', 'due'] as const).map(type =>
+      fc.constant((now: number): ConnectionEvent => ({ type, now })),
+    ),
+    ...(['rest', 'reconnect'] as const).map(type =>
+      fc.constant((now: number): ConnectionEvent => ({ type, now, why })),
+    ),
+    fc.constantFrom('network' as const, 'visible' as const).map(hint => (now: number): ConnectionEvent => ({
+      type: 'hint',
+      now,
+      hint,
+    })),
+    fc
+      .record({
+        retry: fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, fc.boolean()),
+        afterMs: fc.nat(900),
+      })
+      .map(({ retry, afterMs }) => (now: number): ConnectionEvent => ({
+        type: 'lost',
+        now,
+        why,
+        retry,
+        afterMs,
+      })),
+    { weight: 1, arbitrary: fc.constant((now: number): ConnectionEvent => ({ type: 'close', now, why })) },
+  ),
+})
+
+test('keeps its invariants over any sequence of events: one timer, one transport, closed is final', () => {
+  fc.assert(
+    fc.property(fc.array(move, { maxLength: 40 }), moves => {
+      const owner = new Owner()
+      let now = 0
+      let state = idle(now)
+      for (const { afterMs, event } of moves) {
+        now += afterMs
+        const happening = event(now)
+        if (happening.type === 'due' && state.at === 'waiting') owner.timer = null // it fired
+        const before = state
+        const [after, ...effects] = step(before, happening, plan)
+        for (const effect of effects) owner.carryOut(effect)
+        state = after
+
+        if (before.at === 'closed') expect(after).toBe(before)
+        expect(owner.timer !== null).toBe(state.at === 'waiting')
+        expect(owner.transport === 'held').toBe(state.at === 'opening' || state.at === 'ready')
+        if (state.at === 'waiting') {
+          expect(owner.timer).toBe(state.until)
+          expect(state.until).toBeGreaterThanOrEqual(state.notBefore)
+        }
+        expect(state.since).toBeLessThanOrEqual(now)
+      }
+    }),
+    { numRuns: 10_000 },
+  )
+})
+
+test('leaves a way forward out of every state that is not closed', () => {
+  const ways: Record<Exclude<ConnectionState['at'], 'closed'>, ConnectionEvent> = {
+    idle: { type: 'want', now: 9 },
+    opening: { type: 'opened', now: 9 },
+    ready: { type: 'lost', now: 9, why, retry: true },
+    waiting: { type: 'due', now: 9 },
+  }
+  const onward = { idle: 'opening', opening: 'ready', ready: 'waiting', waiting: 'opening' }
+  let state: ConnectionState = idle(0)
+  for (let i = 0; i < 8; i++) {
+    const { at }: ConnectionState = state
+    if (at === 'closed') throw new Error('closed without being asked')
+    ;[state] = step(state, ways[at], plan)
+    expect(state.at).toBe(onward[at])
+  }
+})
+
+describe('backs off', () => {
+  const opened = (attempt: number): ConnectionState => ({
+    at: 'ready',
+    since: 0,
+    transport: 'websocket',
+    attempt,
+    heard: false,
+  })
+  const lose = (state: ConnectionState, now: number) => {
+    const [after] = step(state, { type: 'lost', now, why, retry: true }, plan)
+    return after.at === 'waiting' ? after.attempt : after.at
+  }
+  const hear = (state: ConnectionState) => step(state, { type: 'heard', now: 1 }, plan)[0]
+
+  test('further after each failed attempt, the first included', () => {
+    const opening: ConnectionState = { at: 'opening', since: 0, transport: 'sse', attempt: 0 }
+    expect(lose(opening, 10)).toBe(1)
+    expect(lose({ ...opening, attempt: 4 }, 10)).toBe(5)
+  })
+
+  test('from the start again after a healthy spell only: something received, and some time lived', () => {
+    expect(lose(hear(opened(4)), healthyAfterMs)).toBe(0)
+    expect(lose(hear(opened(4)), healthyAfterMs - 1)).toBe(5)
+    expect(lose(opened(4), 3_600_000)).toBe(5)
+  })
+
+  test('at least as long as the server asked, whatever hints come', () => {
+    const opening: ConnectionState = { at: 'opening', since: 0, transport: 'sse', attempt: 0 }
+    const [waiting] = step(opening, { type: 'lost', now: 0, why, retry: true, afterMs: 60_000 }, plan)
+    expect(waiting).toMatchObject({ at: 'waiting', until: 60_000 })
+    expect(step(waiting, { type: 'hint', now: 59_999, hint: 'network' }, plan)).toEqual([waiting])
+    expect(step(waiting, { type: 'hint', now: 60_000, hint: 'network' }, plan)[0].at).toBe('opening')
+  })
+})
+
+test('a hint while waiting means an attempt at once, and while ready a probe', () => {
+  const waiting: ConnectionState = { at: 'waiting', since: 0, attempt: 3, until: 800, notBefore: 0, why }
+  expect(step(waiting, { type: 'hint', now: 5, hint: 'visible' }, plan)).toEqual([
+    { at: 'opening', since: 5, transport: 'websocket', attempt: 3 },
+    { do: 'hush' },
+    { do: 'open', transport: 'websocket' },
+  ])
+  const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 0, heard: true }
+  expect(step(ready, { type: 'hint', now: 5, hint: 'network' }, plan)).toEqual([
+    ready,
+    { do: 'probe', hint: 'network' },
+  ])
+})
+
+test('a loss for good closes, and tells everybody', () => {
+  const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 0, heard: true }
+  expect(step(ready, { type: 'lost', now: 5, why, retry: false }, plan)).toEqual([
+    { at: 'closed', since: 5, why },
+    { do: 'abandon', why },
+    { do: 'dismiss', why },
+  ])
+})

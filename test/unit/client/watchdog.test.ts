@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest'
+import { Watchdog } from '../../../client/transports/watchdog.ts'
+import { createFakeClock } from '../../kit/index.ts'
+
+function watch(quietMs = 30_000) {
+  const clock = createFakeClock()
+  const seen = { asked: 0, silent: 0 }
+  const watchdog = new Watchdog({
+    clock,
+    quietMs,
+    answerMs: 10_000,
+    ask: () => (seen.asked += 1),
+    onSilent: () => (seen.silent += 1),
+  })
+  return { clock, seen, watchdog }
+}
+
+test('asks a silent peer, and gives it up when it does not answer', async () => {
+  const { clock, seen } = watch()
+  await clock.advance(29_999)
+  expect(seen).toEqual({ asked: 0, silent: 0 })
+  await clock.advance(1)
+  expect(seen).toEqual({ asked: 1, silent: 0 })
+  await clock.advance(10_000)
+  expect(seen).toEqual({ asked: 1, silent: 1 })
+  await clock.advance(3_600_000)
+  expect(seen).toEqual({ asked: 1, silent: 1 })
+})
+
+test('lets a peer live that says anything at all, with one timer whatever comes', async () => {
+  const { clock, seen, watchdog } = watch()
+  for (let i = 0; i < 100; i++) {
+    await clock.advance(20_000)
+    watchdog.heard()
+    expect(clock.pending).toBe(1)
+  }
+  expect(seen.silent).toBe(0)
+})
+
+test('a timer that fires late, as in a frozen page, is no verdict: the peer is asked first', () => {
+  let now = 0
+  let fire = () => {}
+  const timer = { cancel() {}, [Symbol.dispose]() {} }
+  const clock = {
+    now: () => now,
+    random: () => 0,
+    after: (_ms: number, f: () => void) => ((fire = f), timer),
+  }
+  const seen: string[] = []
+  const watchdog = new Watchdog({
+    clock,
+    quietMs: 30_000,
+    answerMs: 10_000,
+    ask: () => seen.push('asked'),
+    onSilent: () => seen.push('silent'),
+  })
+  now = 5 * 3_600_000
+  fire()
+  expect(seen).toEqual(['asked'])
+  watchdog.heard()
+  fire()
+  expect(seen).toEqual(['asked'])
+})
+
+test('a probe has its own, shorter time', async () => {
+  const { clock, seen, watchdog } = watch()
+  watchdog.probe(2_000)
+  await clock.advance(2_000)
+  expect(seen).toEqual({ asked: 1, silent: 1 })
+})
+
+test('stopped, it leaves no timer, and with Infinity it never has one', () => {
+  const { clock, watchdog } = watch()
+  watchdog.stop()
+  expect(clock.pending).toBe(0)
+  expect(watch(Infinity).clock.pending).toBe(0)
+})
