@@ -2,6 +2,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { AnyTRPCRouter } from '@trpc/server'
 import type { DrainOptions, SluiceOptions } from './options.ts'
+import '../shared/scope.ts'
 import { createSluice, type Sluice } from './sluice.ts'
 
 export type ServeOptions<TRouter extends AnyTRPCRouter> = SluiceOptions<TRouter> & {
@@ -11,7 +12,7 @@ export type ServeOptions<TRouter extends AnyTRPCRouter> = SluiceOptions<TRouter>
   readonly host?: string
 }
 
-export interface Served {
+export interface Served extends AsyncDisposable {
   /** Where clients on this machine connect: `http://localhost:3000`, with the base path. */
   readonly url: string
   readonly port: number
@@ -64,6 +65,7 @@ export async function serve<TRouter extends AnyTRPCRouter>(options: ServeOptions
     server,
     sluice,
     close: how => (closing ??= close(how)),
+    [Symbol.asyncDispose]: () => (closing ??= close()),
   }
 }
 
