@@ -11,20 +11,19 @@ const args = process.argv.slice(2)
 const total = { passed: 0, failed: 0, skipped: 0 }
 
 await main(async () => {
-  try {
-    await installForTests()
-    const chromium = await step('Finding a Chromium', provideChromium)
-    say(`  ${chromium}`)
-    await step('Checking types, lint, format, dead code and duplicates', () => checkHouse())
-    await buildPackage()
-    await buildShowcase()
-    for (const project of ['unit', 'integration', 'browser']) await test(project, chromium)
-    // A filter leaves tests out on purpose; without one, every test must run.
-    if (total.skipped > 0 && args.length === 0) throw new Stop(`${total.skipped} tests were skipped.`)
-  } finally {
-    say(`${total.passed} passed, ${total.failed} failed`)
-  }
+  await installForTests()
+  const chromium = await step('Finding a Chromium', provideChromium)
+  say(`  ${chromium}`)
+  await step('Checking types, lint, format, dead code and duplicates', () => checkHouse())
+  await buildPackage()
+  await buildShowcase()
+  for (const project of ['unit', 'integration', 'browser']) await test(project, chromium)
+  // A filter leaves tests out on purpose; without one, every test must run.
+  if (total.skipped > 0 && args.length === 0) throw new Stop(`${total.skipped} tests were skipped.`)
 })
+
+// The last line, whatever happened before.
+say(`${total.passed} passed, ${total.failed} failed`)
 
 async function test(project, chromium) {
   await step(`Running the ${project} tests`, async () => {

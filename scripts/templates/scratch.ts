@@ -16,6 +16,7 @@ const router = t.router({
 
 await using app = await createHarness({ router })
 const seen = app.record(client => client.onTick, { key: 'a' })
+await seen.started // without a cursor, it begins with what comes from now on
 for (let n = 1; n <= 3; n++) await ticks.publish('a', { n })
 await seen.until(3)
 await app.proxy.cut()

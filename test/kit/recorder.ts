@@ -91,7 +91,7 @@ export function createRecorder<T = unknown>(options: RecorderOptions<T> = {}): R
           outcome()
         }
         const fail = (how: string, cause?: unknown) =>
-          settle(() => reject(new Error(`${how} ${goal}; ${state()}`, { cause })))
+          settle(() => reject(new Error(`${how} ${goal}; ${state()}`, cause === undefined ? {} : { cause })))
         const look = () => {
           try {
             if (reached()) settle(resolve)
