@@ -74,6 +74,7 @@ export function describeReads(options: StoreContractOptions): void {
         })()
         let pages = 0
         while (writing || pages === 0) {
+          await new Promise(setImmediate)
           const { state, records } = await store.read('a', 0, everything)
           if (!state) continue
           pages += 1
@@ -82,7 +83,6 @@ export function describeReads(options: StoreContractOptions): void {
             (_, index) => state.first + index,
           )
           expect(offsetsOf({ state, records })).toEqual(whole)
-          await new Promise(setImmediate)
         }
         await writer
       }),
