@@ -8,7 +8,7 @@ import { main, say, Stop } from './lib/say.mjs'
 const options = { schedules: { type: 'string', default: '5000' }, seed: { type: 'string' } }
 
 await main(async () => {
-  const { values } = parseArgs({ options })
+  const values = readArgs()
   const schedules = toCount('schedules', values.schedules)
   const seed = values.seed === undefined ? undefined : toCount('seed', values.seed)
   await install()
@@ -25,6 +25,14 @@ await main(async () => {
     env: { FAULT_SCHEDULES: schedules, ...(seed === undefined ? {} : { FAULT_SEED: seed }) },
   })
 })
+
+function readArgs() {
+  try {
+    return parseArgs({ options }).values
+  } catch (error) {
+    throw new Stop(error.message)
+  }
+}
 
 function toCount(name, text) {
   if (/^-?\d+$/.test(text)) return text
