@@ -1,4 +1,4 @@
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { foldItem, isRunEnd } from 'trpc-sluice/shared'
 import { iterate } from 'trpc-sluice/client'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close()
   await showcase?.[Symbol.asyncDispose]()
-  await endpoint?.close()
+  await endpoint?.stop()
 })
 beforeEach(() => {
   endpoint.mood = calm
@@ -117,29 +117,32 @@ test('conversations are listed for everybody, and go on', async () => {
 })
 
 describe('an endpoint that fails is shown as what it is', () => {
-  const failWith = async (expected: RegExp) => {
-    await using ann = await openPage(browser, showcase.url('/assistant'))
-    await ask(ann.page, 'Will this work?')
-    await untilOutcome(ann.page, 'failed')
-    expect(await ann.page.getByRole('alert').textContent()).toMatch(expected)
-    return answerOf(ann.page)
+  const askInVain = async (page: Page, expected: RegExp) => {
+    await ask(page, 'Will this work?')
+    await untilOutcome(page, 'failed')
+    expect(await page.getByRole('alert').textContent()).toMatch(expected)
   }
 
   test('when it refuses', async () => {
     endpoint.mood = { kind: 'refuse', status: 401 }
-    await failWith(/The model refused\. .* answered with 401: it does not accept the API key/)
+    await using ann = await openPage(browser, showcase.url('/assistant'))
+    await askInVain(ann.page, /The model refused\. .* answered with 401: it does not accept the API key/)
   })
 
   test('when it breaks off in mid-answer, with what it had said by then', async () => {
     endpoint.mood = { kind: 'cut', after: 20 }
-    const { text } = await failWith(/The model broke off\. .* before it was complete/)
-    expect(text).toBe(numbersUpTo(20))
+    await using ann = await openPage(browser, showcase.url('/assistant'))
+    await askInVain(ann.page, /The model broke off\. .* before it was complete/)
+    expect((await answerOf(ann.page)).text).toBe(numbersUpTo(20))
   })
 
   test('when it is down, and asking again works when it is back', async () => {
-    const { mood } = endpoint
-    await endpoint.close()
-    await failWith(/The model cannot be reached\. .* Is the server of the model running/)
-    expect(mood).toBe(calm)
+    await endpoint.stop()
+    await using ann = await openPage(browser, showcase.url('/assistant'))
+    await askInVain(ann.page, /The model cannot be reached\. .* Is the server of the model running/)
+    await endpoint.start()
+    await ann.page.getByRole('button', { name: 'Ask again' }).click()
+    await untilOutcome(ann.page, 'done')
+    expect((await answerOf(ann.page)).text).toBe(whole)
   })
 })

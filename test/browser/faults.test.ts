@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close()
   await showcase?.[Symbol.asyncDispose]()
-  await endpoint?.close()
+  await endpoint?.stop()
 })
 
 test('twenty cuts at random while 2,000 numbered messages are published: all are there, once, in order', async () => {
@@ -44,7 +44,8 @@ test('twenty cuts at random while 2,000 numbered messages are published: all are
     })
     if (!cutAfter.has(number)) continue
     // A cut needs a connection: the page has to have come back from the last one.
-    await eventually(() => proxy.connections > 0, { what: `the page to come back (seed ${seed})` })
+    const what = `the page to come back after ${done} cuts (seed ${seed})`
+    await eventually(() => proxy.connections > 0, { what, withinMs: 30_000 })
     const how = random() < 0.5 ? 'rst' : 'fin'
     cutting.push(proxy.cut({ how, midFrame: random() < 0.5 }).then(() => void done++))
   }

@@ -9,7 +9,12 @@ import type { AppRouter } from '../server/router.ts'
 
 export const trpc = createTRPCReact<AppRouter>()
 
-const link = sluiceLink<AppRouter>({ url: '/trpc', transformer: superjson })
+const link = sluiceLink<AppRouter>({
+  url: '/trpc',
+  transformer: superjson,
+  // One server with a handful of pages: nobody is helped by a longer wait.
+  backoff: { maxMs: 3_000 },
+})
 
 /** For `useStream`, and for whatever happens outside of a component. */
 export const client = trpc.createClient({ links: [link] })

@@ -3,7 +3,7 @@
  * missing or comes twice shows. It can also do what endpoints do wrong.
  */
 import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -14,38 +14,46 @@ export type Mood =
   /** Ends the connection after so many tokens. */
   | { readonly kind: 'cut'; readonly after: number }
 
-export interface NumbersEndpoint extends AsyncDisposable {
-  readonly baseURL: string
-  mood: Mood
-  /** Stops listening: from now on the endpoint is down. */
-  close(): Promise<void>
-}
-
 export const calm: Mood = { kind: 'answer', count: 150, everyMs: 15 }
 
 export async function startNumbersEndpoint(): Promise<NumbersEndpoint> {
-  const server = createServer((request, response) => {
-    request.resume()
-    // A reader who hangs up is part of the game.
-    void answer(response, endpoint.mood)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const close = async () => {
-    if (!server.listening) return
+  const endpoint = new NumbersEndpoint()
+  await endpoint.start()
+  return endpoint
+}
+
+export class NumbersEndpoint {
+  mood: Mood = calm
+  #port = 0
+  #server: Server | null = null
+
+  get baseURL(): string {
+    return `http://127.0.0.1:${this.#port}/v1`
+  }
+
+  /** Listens, and after a `stop` again at the same address. */
+  async start(): Promise<void> {
+    const server = createServer((request, response) => {
+      request.resume()
+      // It never rejects: a reader who hangs up is part of the game.
+      void answer(response, this.mood)
+    })
+    server.listen(this.#port, '127.0.0.1')
+    await once(server, 'listening')
+    this.#port = (server.address() as AddressInfo).port // listening on TCP: never a pipe's name
+    this.#server = server
+  }
+
+  /** From now on the endpoint is down. */
+  async stop(): Promise<void> {
+    const server = this.#server
+    this.#server = null
+    if (!server) return
     const closed = once(server, 'close')
     server.close()
     server.closeAllConnections()
     await closed
   }
-  const endpoint: NumbersEndpoint = {
-    baseURL: `http://127.0.0.1:${port}/v1`,
-    mood: calm,
-    close,
-    [Symbol.asyncDispose]: close,
-  }
-  return endpoint
 }
 
 async function answer(response: ServerResponse, mood: Mood): Promise<void> {

@@ -1,6 +1,6 @@
 /** The real showcase: its page built, its server a child process that can be stopped, killed and started again. */
 import { createTRPCClient } from '@trpc/client'
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import superjson from 'superjson'
 import { sluiceLink } from 'trpc-sluice/client'
-import { build } from 'vite'
 import type { AppRouter } from '../../../apps/showcase/server/router.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -25,11 +25,7 @@ export interface ShowcaseOptions {
 export async function startShowcase({ env = {} }: ShowcaseOptions = {}): Promise<Showcase> {
   const home = await mkdtemp(join(tmpdir(), 'sluice-showcase-'))
   const webRoot = join(home, 'web')
-  await build({
-    configFile: join(root, 'apps/showcase/vite.config.ts'),
-    build: { outDir: webRoot },
-    logLevel: 'warn',
-  })
+  await buildPage(webRoot)
   // The port stays the same over restarts, as it does in real life.
   const port = await freePort()
   const showcase = new Showcase(home, port, {
@@ -120,6 +116,16 @@ function withoutModel({
   ...env
 }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return env
+}
+
+/** As `npm start` does it: in a process of its own, since a test's NODE_ENV would give the page another React. */
+async function buildPage(outDir: string): Promise<void> {
+  const vite = join(root, 'node_modules/vite/bin/vite.js')
+  const env = { ...process.env, NODE_ENV: 'production' }
+  await promisify(execFile)(process.execPath, [vite, 'build', 'apps/showcase', '--outDir', outDir], {
+    cwd: root,
+    env,
+  })
 }
 
 async function freePort(): Promise<number> {
