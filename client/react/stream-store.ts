@@ -100,7 +100,9 @@ export class StreamStore {
     if (this.#status === 'done') return () => {}
     const resumed = this.#lastEventId === null ? null : withCursor(input, this.#lastEventId)
     if (resumed === null) this.#forget()
-    this.#change(resumed === null ? 'connecting' : 'reconnecting')
+    this.#status = resumed === null ? 'connecting' : 'reconnecting'
+    this.#error = null
+    if (this.#snapshot.status !== this.#status) this.#publish() // no frame is worth waiting for here
     const subscription = subscribe(resumed ?? input, this.#observe())
     return () => {
       subscription.unsubscribe()

@@ -1,13 +1,14 @@
-/** A stock tRPC server over real sockets, HTTP and WebSocket on one port, that can be stopped and started again there. */
-import { createServer, type Server } from 'node:http'
+/** One router over real sockets, HTTP and WebSocket on one port, served by tRPC's own adapters or by ours. */
+import { createServer } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { initTRPC, tracked, TRPCError } from '@trpc/server'
 import { createHTTPHandler } from '@trpc/server/adapters/standalone'
 import { applyWSSHandler } from '@trpc/server/adapters/ws'
 import superjson from 'superjson'
 import { WebSocketServer } from 'ws'
+import { createSluice } from 'trpc-sluice/server'
 import { z } from 'zod'
-import '../../../shared/scope.ts'
 
 interface Context {
   readonly params: Readonly<Record<string, string | undefined>> | null
@@ -19,6 +20,8 @@ export class Log {
   readonly #waiting = new Set<() => void>()
   /** Generators that are running now. */
   readers = 0
+  /** Makes the next value of `big`. */
+  onBig = () => ''
   /** How often one was started, and after which event. */
   readonly starts: (number | null)[] = []
 
@@ -28,12 +31,18 @@ export class Log {
     this.#waiting.clear()
   }
 
+  /** The next event that is published. */
+  async next(): Promise<number | undefined> {
+    await new Promise<void>(resolve => this.#waiting.add(resolve))
+    return this.events.at(-1)
+  }
+
   async *read(after: number | null, signal: AbortSignal | undefined) {
     this.starts.push(after)
     this.readers += 1
     try {
       let next = after === null ? 0 : this.events.indexOf(after) + 1
-      while (!signal?.aborted) {
+      for (;;) {
         for (; next < this.events.length; next++) {
           const n = this.events[next] as number // within the length
           yield tracked(String(n), { n, at: new Date(0) })
@@ -42,6 +51,7 @@ export class Log {
           this.#waiting.add(resolve)
           signal?.addEventListener('abort', () => resolve(), { once: true })
         })
+        if (signal?.aborted) return
       }
     } finally {
       this.readers -= 1
@@ -68,12 +78,16 @@ export function createRouter(log: Log) {
       if (ctx.params?.['token'] !== 'good') throw new TRPCError({ code: 'UNAUTHORIZED' })
       yield `token ${ctx.params['token']}`
     }),
+    big: t.procedure.subscription(async function* () {
+      for (;;) yield log.onBig()
+    }),
     never: t.procedure.subscription(async function* ({ signal }) {
       yield 'hello'
       await new Promise(resolve => signal?.addEventListener('abort', resolve))
     }),
     echo: t.procedure.input(z.unknown()).query(({ input }) => input),
     whoami: t.procedure.query(({ ctx }) => ctx.params?.['token'] ?? 'nobody'),
+    nextEvent: t.procedure.query(() => log.next()),
     hang: t.procedure.mutation(() => new Promise<string>(() => {})),
     add: t.procedure.input(z.number()).mutation(({ input }) => {
       log.publish(input)
@@ -85,60 +99,93 @@ export function createRouter(log: Log) {
 
 export type Router = ReturnType<typeof createRouter>
 
-export class StockServer implements AsyncDisposable {
+export type ServerKind = 'stock tRPC' | 'Sluice'
+
+/** What serves the router on one HTTP server: tRPC's own adapters, or ours. */
+interface Serving {
+  askToReconnect(): void
+  close(): void
+}
+
+function serveStock(server: Server, log: Log): Serving {
+  const router = createRouter(log)
+  const createContext = ({ info }: ContextInfo): Context => ({ params: info.connectionParams })
+  server.on('request', createHTTPHandler({ router, createContext }))
+  const wss = new WebSocketServer({ server })
+  const handler = applyWSSHandler({ wss, router, createContext })
+  return { askToReconnect: handler.broadcastReconnectNotification, close: () => wss.close() }
+}
+
+function serveSluice(server: Server, log: Log): Serving {
+  const sluice = createSluice({
+    router: createRouter(log),
+    createContext: ({ info }: ContextInfo): Context => ({ params: info.connectionParams }),
+  })
+  server.on('request', sluice.node)
+  server.on('upgrade', sluice.upgrade)
+  return {
+    askToReconnect: () => sluice.broadcastReconnectNotification(),
+    close: () => void sluice.close(),
+  }
+}
+
+interface ContextInfo {
+  readonly info: { readonly connectionParams: Context['params'] }
+}
+
+export class TestServer implements AsyncDisposable {
   readonly log = new Log()
-  #server: Server | null = null
-  #wss: WebSocketServer | null = null
-  #reconnectNotification: (() => void) | null = null
+  readonly #kind: ServerKind
+  #running: { readonly server: Server; readonly serving: Serving } | null = null
   readonly #sockets = new Set<Socket>()
   port = 0
+  /** TCP connections that were ever accepted. */
+  accepted = 0
 
-  async start(): Promise<void> {
-    const router = createRouter(this.log)
-    const createContext = ({ info }: { info: { connectionParams: Context['params'] } }): Context => ({
-      params: info.connectionParams,
-    })
-    const server = createServer(createHTTPHandler({ router, createContext }))
-    this.#wss = new WebSocketServer({ server })
-    const handler = applyWSSHandler({ wss: this.#wss, router, createContext })
-    this.#reconnectNotification = handler.broadcastReconnectNotification
-    server.on('connection', socket => {
-      this.#sockets.add(socket)
-      socket.once('close', () => this.#sockets.delete(socket))
-    })
-    await new Promise<void>(resolve => server.listen(this.port, '127.0.0.1', resolve))
-    this.#server = server
-    this.port = (server.address() as AddressInfo).port
+  /** Use `startServer`. */
+  constructor(kind: ServerKind) {
+    this.#kind = kind
   }
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`
   }
 
-  get openWebSockets(): number {
-    return this.#wss?.clients.size ?? 0
-  }
-
   get openSockets(): number {
     return this.#sockets.size
   }
 
+  /** On the same port as before, if it ran before. */
+  async start(): Promise<void> {
+    const server = createServer()
+    const serving = this.#kind === 'Sluice' ? serveSluice(server, this.log) : serveStock(server, this.log)
+    server.on('connection', socket => {
+      this.accepted += 1
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
+    await new Promise<void>(resolve => server.listen(this.port, '127.0.0.1', resolve))
+    this.#running = { server, serving }
+    this.port = (server.address() as AddressInfo).port
+  }
+
   askToReconnect(): void {
-    this.#reconnectNotification?.()
+    this.#running?.serving.askToReconnect()
   }
 
-  closeWebSockets(code: number): void {
-    for (const socket of this.#wss?.clients ?? []) socket.close(code, 'a test')
-  }
-
-  /** As a crash would: every connection is reset. */
-  async stop(): Promise<void> {
-    const server = this.#server
-    if (!server) return
-    this.#server = null
-    const closed = new Promise(resolve => server.close(resolve))
-    this.#wss?.close()
+  /** Resets every connection, and goes on to serve. */
+  cut(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy()
+  }
+
+  /** As a crash would. */
+  async stop(): Promise<void> {
+    if (!this.#running) return
+    const { server, serving } = this.#running
+    this.#running = null
+    const closed = new Promise(resolve => server.close(resolve))
+    this.cut()
+    serving.close()
     await closed
   }
 
@@ -147,8 +194,17 @@ export class StockServer implements AsyncDisposable {
   }
 }
 
-export async function startStockServer(): Promise<StockServer> {
-  const server = new StockServer()
+export async function startServer(kind: ServerKind): Promise<TestServer> {
+  const server = new TestServer(kind)
   await server.start()
   return server
+}
+
+/** A port of this machine on which nobody listens. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
 }
