@@ -16,10 +16,16 @@ export default defineConfig({
   },
   test: {
     projects: [
-      // Ten thousand random sequences are quick alone, and not beside everything else that `npm run check` does.
       {
         extends: true,
-        test: { name: 'unit', include: ['test/unit/**/*.test.{ts,tsx}'], testTimeout: 30_000 },
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.{ts,tsx}'],
+          // Ten thousand random sequences are quick alone, and not beside everything else that `npm run check` does.
+          testTimeout: 30_000,
+          // Pure parts share nothing that one test could leave to the next. 6 s of CPU instead of 11 (190 tests).
+          isolate: false,
+        },
       },
       {
         extends: true,
