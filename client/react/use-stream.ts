@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState, useSyncExternalStore } from 'react'
 import type { TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import type { Unsubscribable } from '@trpc/server/observable'
-import type { Fold, Gap, RunEnd, RunOutcome, Snapshot } from '../../shared/items.ts'
+import type { Fold, Gap, RunOutcome } from '../../shared/items.ts'
 import type { EventOf, InputOf, SubscriptionProcedure } from '../subscriptions/iterate.ts'
 import { toInputKey } from './input-key.ts'
 import { StreamStore, type StreamObserver, type StreamStatus } from './stream-store.ts'
@@ -31,7 +31,7 @@ interface Stream<Received> {
 
 /** The stream as the latest of its events, as received: `{ id, data }` where they have ids. */
 export interface EventsStream<Received> extends Stream<Received> {
-  readonly events: readonly Exclude<Received, Marked<'gap' | 'end'>>[]
+  readonly events: readonly Kept<Received>[]
 }
 
 /** The stream as one value: every event folded into it. */
@@ -39,21 +39,24 @@ export interface FoldedStream<Received, State> extends Stream<Received> {
   readonly state: State
 }
 
-/** Whatever the server tells beside its events, with the id of its place or without. */
-type Marked<Mark extends string> =
-  | { readonly $sluice: Mark }
-  | { readonly id: string; readonly data: { readonly $sluice: Mark } }
+/** What tRPC makes of a `tracked()` value: an id and a payload, and nothing beside them. */
 type PayloadOf<Received> = Received extends { readonly id: string; readonly data: infer Payload }
-  ? Payload
+  ? [keyof Received] extends ['id' | 'data']
+    ? Payload
+    : Received
   : Received
-type EventIn<Received> = Exclude<
-  PayloadOf<Received>,
-  Gap | Snapshot<unknown> | RunEnd | { readonly $sluice: string }
->
+/** What the server tells beside its events. */
+type Marked<Mark extends string> = { readonly $sluice: Mark }
+type EventIn<Received> = Exclude<PayloadOf<Received>, Marked<string>>
 type OutcomeIn<Received> =
-  Extract<PayloadOf<Received>, { readonly $sluice: 'end' }> extends { readonly outcome: infer Outcome }
+  Extract<PayloadOf<Received>, Marked<'end'>> extends { readonly outcome: infer Outcome }
     ? Outcome
     : RunOutcome
+/** What is kept of what was received: gaps and the end have places of their own. */
+type Kept<Received> =
+  PayloadOf<Received> extends Received
+    ? Exclude<Received, Marked<'gap' | 'end'>>
+    : { readonly id: string; readonly data: Exclude<PayloadOf<Received>, Marked<'gap' | 'end'>> }
 
 /**
  * Subscribes while the component is mounted. Events are folded as they come and rendered at most once per frame, so
