@@ -119,3 +119,18 @@ test('a server that is asked to stop tells its pages, and a new one takes over',
   await say(ann.page, 'After')
   await untilMessages(ann.page, ['Before', 'After'], 30_000)
 })
+
+test('a server that comes back without its data: the page begins afresh and goes on', async () => {
+  await using ann = await openPage(browser, showcase.url('/chat/wiped'))
+  await say(ann.page, 'Soon forgotten')
+  await untilMessages(ann.page, ['Soon forgotten'])
+  await showcase.kill()
+  await showcase.wipe()
+  await showcase.start()
+  using server = showcase.connect()
+  const id = crypto.randomUUID()
+  await server.client.chat.send.mutate({ id, room: 'wiped', author: 'Ann', text: 'A new life' })
+  await untilMessages(ann.page, ['A new life'], 30_000)
+  await say(ann.page, 'Indeed')
+  await untilMessages(ann.page, ['A new life', 'Indeed'])
+})

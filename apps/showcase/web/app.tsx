@@ -29,7 +29,7 @@ export function App() {
         {place.area === 'chat' ? (
           <ChatPage key={place.room} room={place.room} />
         ) : (
-          <AssistantPage key={place.conversation ?? 'new'} conversation={place.conversation} />
+          <AssistantPage conversation={place.conversation} />
         )}
       </main>
     </div>

@@ -1,9 +1,6 @@
-import { useImperativeHandle, useRef, useState, type KeyboardEvent, type Ref } from 'react'
+import { useEffect, useRef, useState, type KeyboardEvent } from 'react'
 import { SendIcon, StopIcon } from './icons.tsx'
-
-export interface ComposerHandle {
-  focus(): void
-}
+import { hasMoved } from './place.ts'
 
 interface ComposerProps {
   readonly label: string
@@ -11,16 +8,18 @@ interface ComposerProps {
   readonly onSend: (text: string) => void
   /** While there is something to stop, the button stops it and nothing can be sent. */
   readonly onStop?: (() => void) | undefined
-  readonly ref?: Ref<ComposerHandle>
 }
 
 const maxLength = 4000
 
 /** Enter sends, Shift+Enter makes a new line. */
-export function Composer({ label, placeholder, onSend, onStop, ref }: ComposerProps) {
+export function Composer({ label, placeholder, onSend, onStop }: ComposerProps) {
   const [text, setText] = useState('')
   const field = useRef<HTMLTextAreaElement>(null)
-  useImperativeHandle(ref, () => ({ focus: () => field.current?.focus() }), [])
+  // Who goes to a room wants to write there. On a phone, that would bring up the keyboard over half of it.
+  useEffect(() => {
+    if (hasMoved() && matchMedia('(hover: hover)').matches) field.current?.focus()
+  }, [])
   const blank = text.trim() === ''
 
   const send = () => {

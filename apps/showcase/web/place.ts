@@ -26,9 +26,17 @@ export function usePlace(): Place {
   return useMemo(() => toPlace(path), [path])
 }
 
-export function goTo(place: Place, { replace = false } = {}): void {
-  history[replace ? 'replaceState' : 'pushState'](null, '', toPath(place))
+let moved = false
+
+export function goTo(place: Place): void {
+  moved = true
+  history.pushState(null, '', toPath(place))
   window.dispatchEvent(new PopStateEvent('popstate'))
+}
+
+/** Whether somebody has moved within the page: only then may it move the focus too. */
+export function hasMoved(): boolean {
+  return moved
 }
 
 function onMove(listener: () => void): () => void {

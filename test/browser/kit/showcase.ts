@@ -87,6 +87,11 @@ export class Showcase implements AsyncDisposable {
     return this.#end('SIGTERM')
   }
 
+  /** Loses all data, as somebody does who empties the folder of a server that does not run. */
+  async wipe(): Promise<void> {
+    await rm(join(this.#home, 'data'), { recursive: true })
+  }
+
   /** A client of the server in this process, past all browsers and proxies. */
   connect() {
     const link = sluiceLink<AppRouter>({ url: this.url('/trpc'), transformer: superjson, transport: 'sse' })

@@ -17,14 +17,16 @@ const suggestions = [
 export function AssistantPage({ conversation }: { readonly conversation: string | null }) {
   const { turns, loading, error, pending, running, ask, stop, onEnd } = useConversation(conversation)
   const blank = turns.length === 0 && !pending && !loading && !error
+  const place = conversation ?? 'new'
   return (
     <>
       <PageHead title="Assistant">
         Reload in mid-answer, or open the page twice: the answer goes on at the server, and each reader sees
         every word, once.
       </PageHead>
-      <ScrollLog label="Conversation" busy={running !== null} align="start">
-        {blank && <Welcome onPick={ask} />}
+      <ScrollLog key={place} label="Conversation" busy={running !== null} align="start">
+        {blank && conversation === null && <Welcome onPick={ask} />}
+        {blank && conversation !== null && <p className="log-note">Nothing has been asked here yet.</p>}
         {turns.map(({ answer, question, by, at }) => (
           <article key={answer} className="turn">
             <Question text={question} note={`${by}, ${formatTime(at)}`} />
@@ -43,6 +45,7 @@ export function AssistantPage({ conversation }: { readonly conversation: string 
       </ScrollLog>
       <div className="composer-dock">
         <Composer
+          key={place}
           label="Your question"
           placeholder="Ask anything"
           onSend={ask}

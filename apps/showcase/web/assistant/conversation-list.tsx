@@ -7,7 +7,7 @@ import { Link } from '../link.tsx'
 export function ConversationList({ current }: { readonly current: string | null }) {
   const { state: conversations } = useStream(client.assistant.onLibrary, {}, { fold: libraryFold })
   return (
-    <section className="list" aria-label="Conversations">
+    <div className="list">
       <div className="list-head">
         <h2>Conversations</h2>
         <Link to={{ area: 'assistant', conversation: null }} className="icon-button" title="New conversation">
@@ -32,6 +32,6 @@ export function ConversationList({ current }: { readonly current: string | null 
           ))}
         </ul>
       </nav>
-    </section>
+    </div>
   )
 }

@@ -21,15 +21,18 @@ export function useConversation(conversation: string | null) {
   const [ended, setEnded] = useState<ReadonlySet<string>>(new Set())
   const onEnd = useCallback((id: string) => setEnded(ended => new Set(ended).add(id)), [])
 
-  const ask = (text: string) => {
-    const id = conversation ?? crypto.randomUUID()
-    start.mutate(
-      { id: crypto.randomUUID(), input: { conversation: id, text, by } },
-      { onSuccess: () => conversation === null && goTo({ area: 'assistant', conversation: id }) },
-    )
-  }
+  const submit = (question: NonNullable<typeof start.variables>) =>
+    start.mutate(question, {
+      // Not called once the reader has gone elsewhere: nobody is fetched back.
+      onSuccess: () => {
+        if (conversation === null) goTo({ area: 'assistant', conversation: question.input.conversation })
+      },
+    })
   const asked = start.variables
-  const pending = asked?.id !== undefined && !turns.some(turn => turn.answer === asked.id) ? asked : null
+  // A question that opens a conversation is on its way before there is an address to go to.
+  const here =
+    asked && (conversation === null ? start.status !== 'success' : asked.input.conversation === conversation)
+  const pending = here && !turns.some(turn => turn.answer === asked.id) ? asked : null
   const last = turns.at(-1)
   return {
     turns,
@@ -38,13 +41,16 @@ export function useConversation(conversation: string | null) {
     /** What was asked a moment ago and is not in the conversation yet. */
     pending: pending && {
       text: pending.input.text,
-      by: pending.input.by,
       error: start.error,
-      retry: () => start.mutate(pending),
+      retry: () => submit(pending),
     },
     /** The answer that is being written. */
     running: last && !ended.has(last.answer) ? last.answer : null,
-    ask,
+    ask: (text: string) =>
+      submit({
+        id: crypto.randomUUID(),
+        input: { conversation: conversation ?? crypto.randomUUID(), text, by },
+      }),
     stop: (id: string) => stop.mutate({ id }),
     onEnd,
   }

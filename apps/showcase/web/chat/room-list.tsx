@@ -14,7 +14,7 @@ export function RoomList({ current }: { readonly current: string }) {
   // An address may lead to a room that nobody has opened yet: it is a room like any other.
   const rooms = known.includes(current) ? known : [...known, current]
   return (
-    <section className="list" aria-label="Rooms">
+    <div className="list">
       <div className="list-head">
         <h2>Rooms</h2>
         <button
@@ -43,7 +43,7 @@ export function RoomList({ current }: { readonly current: string }) {
           ))}
         </ul>
       </nav>
-    </section>
+    </div>
   )
 }
 
