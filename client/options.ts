@@ -68,6 +68,8 @@ interface Options {
   readonly connectTimeoutMs?: number
   /**
    * Silence after which the server is asked for a sign of life, in milliseconds; `Infinity`: never. Default 30,000.
+   * Over SSE nothing can be asked: there the server's own pings are waited for, where it sends any, so that this
+   * must not be less than their interval (30 s unless the server says otherwise).
    */
   readonly heartbeatMs?: number
   /** How long the server has to answer that before the connection is given up, in milliseconds. Default 10,000. */

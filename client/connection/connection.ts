@@ -226,10 +226,10 @@ export class Connection implements Vehicle {
       interrupted: (id, loss) => {
         if (isCurrent()) for (const passenger of this.#passengers) passenger.interrupted(id, loss)
       },
-      lost: ({ why, retry, afterMs }) => {
+      lost: loss => {
         if (!heard) this.#ladder = transportFailed(this.#ladder, kind, this.#now())
-        if (isCurrent()) this.#dispatch({ type: 'lost', now: this.#now(), why, retry, afterMs })
-        else this.#dropRetiring(transport, why)
+        if (isCurrent()) this.#dispatch({ type: 'lost', now: this.#now(), ...loss })
+        else this.#dropRetiring(transport, loss.why)
       },
     })
     this.#transport = transport

@@ -61,13 +61,17 @@ export type ConnectionEvent =
   | { readonly type: 'opened'; readonly now: number }
   /** The first thing was received on it. */
   | { readonly type: 'heard'; readonly now: number }
-  /** It broke or could not be opened; `afterMs` is how long the server asked to be left alone. */
+  /**
+   * It broke or could not be opened; `afterMs` is how long the server asked to be left alone, and `served` says that
+   * it ended politely after it had brought something.
+   */
   | {
       readonly type: 'lost'
       readonly now: number
       readonly why: Reason
       readonly retry: boolean
       readonly afterMs?: number
+      readonly served?: boolean
     }
   /** The time to wait has passed. */
   | { readonly type: 'due'; readonly now: number }
@@ -163,7 +167,7 @@ const table: {
     rest: (_, event) => [idle(event.now), { do: 'abandon', why: event.why }],
     opened: stay,
     heard: state => [state.heard ? state : { ...state, heard: true }],
-    lost: (state, event, plan) => fail(failuresAfter(state, event.now), event, plan),
+    lost: (state, event, plan) => fail(event.served ? 0 : failuresAfter(state, event.now), event, plan),
     due: stay,
     hint: (state, event) => [state, { do: 'probe', hint: event.hint }],
     reconnect: (state, event, plan) => leave(failuresAfter(state, event.now), event, plan),

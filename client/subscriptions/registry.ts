@@ -84,7 +84,7 @@ export class Registry implements Passenger {
   interrupted(id: RequestId, loss: Loss): void {
     const entry = this.#asked.get(id)
     if (!entry) return
-    if (loss.retry) this.#askLater(entry, loss.why, loss.afterMs)
+    if (loss.retry) this.#askLater(entry, loss.why, loss)
     else this.#finish(entry, loss.why)
   }
 
@@ -134,15 +134,20 @@ export class Registry implements Passenger {
     const retry = retryOf(error)
     if (retry === 'never') return this.#finish(entry, error)
     this.#askLater(entry, error)
-    // Another server will answer; this one goes on to refuse.
-    if (retry === 'elsewhere')
+    // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
+    if (retry === 'elsewhere' && this.#transport?.request) {
       this.#vehicle.leave(new SluiceError('DRAINING', error.message, { cause: error }))
+    }
   }
 
-  #askLater(entry: Entry, why: SluiceError | ClientError, afterMs = 0): void {
+  #askLater(
+    entry: Entry,
+    why: SluiceError | ClientError,
+    { afterMs = 0, served = false }: Partial<Loss> = {},
+  ): void {
     const { clock, retryDelayMs } = this.#options
     const healthy = entry.startedAt !== null && clock.now() - entry.startedAt >= healthyAfterMs
-    entry.failures = healthy ? 0 : entry.failures + 1
+    entry.failures = healthy || served ? 0 : entry.failures + 1
     this.#unask(entry)
     entry.retry = clock.after(
       Math.max(afterMs, retryDelayMs(entry.failures)),

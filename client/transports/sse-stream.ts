@@ -35,6 +35,7 @@ export class SseStream {
   readonly #abort = new AbortController()
   #over = false
   #connected = false
+  #brought = false
   #connectTimer: Timer
   /** Set once the server has shown that it sends signs of life: a stock one need not. */
   #watchdog: Watchdog | null = null
@@ -89,6 +90,8 @@ export class SseStream {
     this.#lose({
       why: new SluiceError('CONNECTION_LOST', 'The response ended before the subscription did.'),
       retry: true,
+      // As servers do that cannot stream, or that limit a response's duration.
+      served: this.#brought,
     })
   }
 
@@ -145,6 +148,7 @@ export class SseStream {
     switch (event.event) {
       case undefined:
       case 'message':
+        this.#brought = true
         return this.#reports.received(decodeData(event, id, output))
       case sseEvent.connected: {
         const { position, extended, reconnectAfterInactivityMs } = decodeConnected(event.data)

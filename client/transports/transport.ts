@@ -70,6 +70,8 @@ export interface Loss {
   readonly retry: boolean
   /** How long the server asked to be left alone, in milliseconds. */
   readonly afterMs?: number
+  /** The server ended it politely after it had brought something: no failure, and no reason to wait longer. */
+  readonly served?: boolean
 }
 
 /** To whom a transport reports. Never called again after `lost`, or after `close()`. */

@@ -183,3 +183,9 @@ test('a loss for good closes, and tells everybody', () => {
     { do: 'dismiss', why },
   ])
 })
+
+test('a response that ended politely after it had brought something is no failure', () => {
+  const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 3, heard: true }
+  const [after] = step(ready, { type: 'lost', now: 5, why, retry: true, served: true }, plan)
+  expect(after).toMatchObject({ at: 'waiting', attempt: 0 })
+})
