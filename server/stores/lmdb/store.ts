@@ -30,7 +30,7 @@ import {
   type LeaseRow,
   type LogRow,
 } from './keys.ts'
-import { openDb, type Db } from './open.ts'
+import { openDb, type Db, type OpenDb } from './open.ts'
 import { stateAt } from './retained.ts'
 import { isSweepDue } from './sweep.ts'
 import { Tail } from './tail.ts'
@@ -76,6 +76,7 @@ export function lmdbStore(options: LmdbStoreOptions): LmdbStore {
 class FolderStore implements LmdbStore {
   readonly #path: string
   readonly #clock: Clock
+  readonly #opened: OpenDb
   readonly #db: Db
   readonly #tail: Tail
   readonly #writer: Writer
@@ -84,7 +85,8 @@ class FolderStore implements LmdbStore {
   constructor({ path, pollMs = 15, clock = systemClock }: LmdbStoreOptions) {
     this.#path = path
     this.#clock = clock
-    this.#db = openDb(path)
+    this.#opened = openDb(path)
+    this.#db = this.#opened.db
     this.#tail = new Tail(this.#db, pollMs, () => this.#sweepIfDue())
     this.#writer = new Writer(this.#db, clock, changes => this.#tail.onCommit(changes))
     this.#sweepIfDue()
@@ -199,7 +201,7 @@ class FolderStore implements LmdbStore {
   async #close(): Promise<void> {
     this.#tail.close()
     await this.#writer.close()
-    await this.#db.close()
+    await this.#opened.close()
   }
 
   #check(log: string): void {
