@@ -21,8 +21,7 @@ export function AssistantPage({ conversation }: { readonly conversation: string 
   return (
     <>
       <PageHead title="Assistant">
-        Reload in mid-answer, or open the page twice: the answer goes on at the server, and each reader sees
-        every word, once.
+        Reload in mid-answer, or open this page twice: each reader sees every word, once.
       </PageHead>
       <ScrollLog key={place} label="Conversation" busy={running !== null} align="start">
         {blank && conversation === null && <Welcome onPick={ask} />}
