@@ -140,8 +140,8 @@ export class Subscription implements AsyncDisposable {
       this.#replies.started(this.#position)
       for (;;) {
         of = 'source'
-        const { room } = this.#replies
-        if (room) await room
+        // After a wait there may be none again: others have waited too, and went first.
+        for (let { room } = this.#replies; room; { room } = this.#replies) await room
         if (signal.aborted) return { at: 'stopped' }
         const result = await iterator.next()
         if (signal.aborted) return { at: 'stopped' }

@@ -1,8 +1,11 @@
 /**
- * The way out of one connection. It counts what goes, and tells subscriptions to wait while more lies in front of
- * the network than the high-water mark: a reader that stops costs a fixed amount of memory, whatever is published.
+ * The way out of one connection. It counts what goes, and makes subscriptions wait, for two reasons. The network does
+ * not take what lies in front of it: so a reader that stops costs a fixed amount of memory, whatever is published.
+ * Or the connection has had its share of this turn of the event loop: a generator that never waits for anything
+ * would otherwise keep the process from everything else, for as long as the network is fast enough.
  *
- * The mark is passed by at most one message per subscription, each of which is sent before its pump looks again.
+ * The high-water mark is passed by at most one message per subscription, each of which is sent before its pump looks
+ * again.
  */
 import type { Counters } from '../observe/counters.ts'
 import type { Frame, Wire } from './wire.ts'
@@ -10,13 +13,22 @@ import type { Frame, Wire } from './wire.ts'
 /** More than any carrier adds around one message, in bytes. */
 const framing = 64
 
+/** What one connection may send before others have their turn, in bytes: some 2 ms of small events (Node 20). */
+const bytesPerTurn = 16 * 1024
+
+type Reason = 'network' | 'turn'
+
 export class Outlet implements Disposable {
   readonly #wire: Wire
   readonly #highWaterBytes: number
   readonly #counters: Counters
-  /** There while the outlet is over its mark; shared by all who wait. */
-  #congestion: { readonly over: Promise<void>; end(): void } | null = null
+  #bytesOfTurn = 0
   #closed = false
+
+  /** Why nobody may send; there is room when it is empty. */
+  readonly #reasons = new Set<Reason>()
+  /** There while there is no room; shared by all who wait. */
+  #waiting: { readonly room: Promise<void>; end(): void } | null = null
 
   constructor(wire: Wire, highWaterBytes: number, counters: Counters) {
     this.#wire = wire
@@ -27,16 +39,22 @@ export class Outlet implements Disposable {
   send(frame: Frame): void {
     const bytes = typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength
     this.#counters.bytesOut += bytes
-    const before = this.#wire.bufferedBytes
     // Only a frame that may pass the mark asks to be told: a callback per frame is not free.
-    const mayPass = before + bytes + framing > this.#highWaterBytes
+    const mayPass = this.#wire.bufferedBytes + bytes + framing > this.#highWaterBytes
     this.#wire.send(frame, mayPass ? this.#onGone : undefined)
-    if (mayPass && this.#wire.bufferedBytes > this.#highWaterBytes) this.#congest()
+    if (mayPass && this.#wire.bufferedBytes > this.#highWaterBytes) this.#pause('network')
+
+    this.#bytesOfTurn += bytes
+    if (this.#bytesOfTurn > bytesPerTurn) {
+      this.#bytesOfTurn = 0
+      this.#pause('turn')
+      setImmediate(() => this.#resume('turn'))
+    }
   }
 
   /** Null while there is room; else a promise for when there is again, or the connection is gone. */
   get room(): Promise<void> | null {
-    return this.#congestion?.over ?? null
+    return this.#waiting?.room ?? null
   }
 
   get bufferedBytes(): number {
@@ -46,7 +64,7 @@ export class Outlet implements Disposable {
   /** Lets all who wait go on; the connection is gone. Does not close the wire. */
   close(): void {
     this.#closed = true
-    this.#relieve()
+    for (const reason of this.#reasons) this.#resume(reason)
   }
 
   [Symbol.dispose](): void {
@@ -55,18 +73,22 @@ export class Outlet implements Disposable {
 
   // The last frame that passed the mark is gone, so what remains was sent below it.
   readonly #onGone = () => {
-    if (this.#wire.bufferedBytes <= this.#highWaterBytes) this.#relieve()
+    if (this.#wire.bufferedBytes <= this.#highWaterBytes) this.#resume('network')
   }
 
-  #congest(): void {
-    if (this.#congestion || this.#closed) return
+  #pause(reason: Reason): void {
+    if (this.#closed) return
+    this.#reasons.add(reason)
+    if (this.#waiting) return
     let end = () => {}
-    const over = new Promise<void>(resolve => (end = resolve))
-    this.#congestion = { over, end }
+    const room = new Promise<void>(resolve => (end = resolve))
+    this.#waiting = { room, end }
   }
 
-  #relieve(): void {
-    this.#congestion?.end()
-    this.#congestion = null
+  #resume(reason: Reason): void {
+    this.#reasons.delete(reason)
+    if (this.#reasons.size > 0) return
+    this.#waiting?.end()
+    this.#waiting = null
   }
 }
