@@ -76,8 +76,8 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const isDraining = () => draining
   let closing: Promise<void> | null = null
 
-  // An application without one has an empty context.
-  const createContext: CreateContext = given => options.createContext?.(given)
+  // An application without one has an empty context, which is what its type says.
+  const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
 
   const subscription = { desk, clock, counters, graceMs: options.graceMs ?? 5_000 }
   const session: SessionDeps = {

@@ -13,6 +13,8 @@ export type NodeHandler = (req: NodeRequest, res: NodeResponse, next?: (error?: 
 
 export function createNodeHandler(deps: HttpDeps): NodeHandler {
   return (req, res, next) => {
+    // A client that keeps this connection would come back to this server.
+    if (deps.isDraining() && !('stream' in res)) res.shouldKeepAlive = false
     const url = toUrl(req)
     const below = url && pathBelow(deps.basePath, url.pathname)
     if (url && below === null && next) return next()
@@ -53,12 +55,12 @@ async function toHost(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Prom
     createContext: info => deps.createContext({ req, res, info }),
     readBody: () => incomingMessageToRequest(req, res, { maxBodySize: deps.maxBodyBytes }).text(),
     open(status, headers) {
-      writeHead(res, status, headers)
-      return toWire(res)
+      writeHead(res, status, headers, deps.isDraining())
+      return toWire(res, deps)
     },
     respond(status, headers, body) {
       if (res.headersSent) return
-      writeHead(res, status, headers)
+      writeHead(res, status, headers, deps.isDraining())
       res.end(body)
     },
   }
@@ -73,7 +75,7 @@ function runMiddleware(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Pro
   })
 }
 
-function toWire(res: NodeResponse): ResponseWire {
+function toWire(res: NodeResponse, deps: HttpDeps): ResponseWire {
   // What counts bytes behind an HTTP/2 response is its stream.
   const sink = 'stream' in res ? res.stream : res
   // The two kinds have these in common, but their overloads keep TypeScript from seeing it.
@@ -88,16 +90,17 @@ function toWire(res: NodeResponse): ResponseWire {
       return sink.writableLength
     },
     end() {
-      res.end()
+      // The head has promised to keep the connection, upon which a client would come back to this very server.
+      res.end(() => deps.isDraining() && !('stream' in res) && res.req.socket.end())
     },
   }
 }
 
-function writeHead(res: NodeResponse, status: number, headers: Headers): void {
+function writeHead(res: NodeResponse, status: number, headers: Headers, draining: boolean): void {
   if (res.statusCode === 200) res.statusCode = status // else the procedure has set it by itself
   for (const [name, value] of headers) {
-    const isOfConnection = name === 'connection' && res.req.httpVersionMajor > 1 // HTTP/2 forbids it
-    if (name !== 'set-cookie' && !isOfConnection) res.setHeader(name, value)
+    const isMine = name !== 'connection' || (!draining && !('stream' in res)) // HTTP/2 has no such header
+    if (name !== 'set-cookie' && isMine) res.setHeader(name, value)
   }
   const cookies = headers.getSetCookie()
   if (cookies.length > 0) res.setHeader('set-cookie', cookies)
