@@ -149,6 +149,8 @@ describe.each(['stock tRPC', 'Sluice'] as const)('over websocket, from %s', kind
     await client.client.echo.query('sent after it, so the other has arrived')
     server.askToReconnect()
     await eventually(() => told.filter(word => word === 'started').length === 2)
+    await eventually(() => server.log.readers === 1) // the old socket is still open, and brings the answer only
+    expect(server.openSockets).toBe(2)
     server.log.publish(2)
     await seen.until(2)
     expect(await answer).toBe(2)
