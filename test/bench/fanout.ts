@@ -38,7 +38,7 @@ async function measure(
 ): Promise<number> {
   await using server = startChild<Command, Report>('./server.ts', implementation)
   await using load = startChild<LoadCommand, LoadReport>('./load.ts')
-  const { port } = await server.hear('ready')
+  const [{ port }] = await Promise.all([server.hear('ready'), load.hear('listening')])
   load.tell({ do: 'connect', port, carrier, subscribers })
   await load.hear('connected')
 

@@ -112,7 +112,10 @@ test('1,000 connections come and go and leave nothing behind, cut or closed', as
       }
       await Promise.all(started)
       const closed = sockets.map(socket => once(socket, 'close'))
-      for (const [id, socket] of sockets.entries()) id % 2 ? socket.terminate() : socket.close()
+      for (const [id, socket] of sockets.entries()) {
+        if (id % 2) socket.terminate()
+        else socket.close()
+      }
       await Promise.all(closed)
     }
     while (server.sluice.stats().connections.websocket > 0 || running > 0) await turn()

@@ -16,22 +16,28 @@ export function startChild<Command, Report extends { readonly is: string }>(
 ): Child<Command, Report> {
   const path = fileURLToPath(new URL(file, import.meta.url))
   const child = fork(path, args, { execArgv: ['--expose-gc', '--import', 'tsx'] })
+  const exit = once(child, 'exit')
+  const gone = exit.then(([code]) => {
+    throw new Error(`${file} ended with ${code} while something was expected of it.`)
+  })
+  // Only of interest while somebody waits: the end of a child that has served is expected.
+  gone.catch(() => {})
   return {
     tell: command => void child.send(command as object),
-    async hear(kind) {
-      const gone = once(child, 'exit').then(([code]) => {
-        throw new Error(`${file} ended with ${code} before it said "${kind}".`)
+    hear(kind) {
+      const heard = new Promise<Report>(resolve => {
+        const onMessage = (report: Report) => {
+          if (report.is !== kind) return
+          child.off('message', onMessage)
+          resolve(report)
+        }
+        child.on('message', onMessage)
       })
-      // Only heard while somebody waits; the end of a child that has served is expected.
-      gone.catch(() => {})
-      for (;;) {
-        const [report] = (await Promise.race([once(child, 'message'), gone])) as [Report]
-        if (report.is === kind) return report as Extract<Report, { is: typeof kind }>
-      }
+      return Promise.race([heard, gone]) as Promise<Extract<Report, { is: typeof kind }>>
     },
     async [Symbol.asyncDispose]() {
       child.kill()
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      await exit
     },
   }
 }

@@ -25,28 +25,31 @@ function clientFrame(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x81, 0x80 | payload.length, 0, 0, 0, 0]), payload])
 }
 
-const opening: Record<Carrier, { request: string; ready: string; then?: Buffer }> = {
+const opening: Record<Carrier, { request: string; ready: string; subscribe?: Buffer }> = {
   websocket: {
     request:
       'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     ready: '"started"',
-    then: clientFrame(JSON.stringify({ id: 1, method: 'subscription', params: { path: 'onEvent' } })),
+    subscribe: clientFrame(
+      JSON.stringify({ id: 1, method: 'subscription', params: { path: 'onEvent', input: { json: null } } }),
+    ),
   },
   sse: { request: 'GET /onEvent HTTP/1.1\r\nHost: localhost\r\n\r\n', ready: 'event: connected' },
 }
 
 function subscribe(port: number, carrier: Carrier): Promise<void> {
-  const { request, ready, then } = opening[carrier]
+  const { request, ready, subscribe: message } = opening[carrier]
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1')
     let head = ''
     let asked = false
     const onHead = (chunk: Buffer) => {
       head += chunk.toString('latin1')
-      if (then && !asked && head.includes('\r\n\r\n')) {
+      if (message && !asked && head.includes('\r\n\r\n')) {
         asked = true
-        socket.write(then)
+        socket.write(message)
       }
+      if (head.includes('"error"')) reject(new Error(`The server refused the subscription: ${head}`))
       if (!head.includes(ready)) return
       socket.off('data', onHead)
       socket.on('data', count)
@@ -71,3 +74,4 @@ process.on('message', async (command: LoadCommand) => {
   }
   send({ is: 'connected' })
 })
+send({ is: 'listening' })

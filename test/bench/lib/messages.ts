@@ -17,4 +17,7 @@ export type LoadCommand =
   /** Say so when so many more events have arrived. */
   | { readonly do: 'expect'; readonly events: number }
 
-export type LoadReport = { readonly is: 'connected' } | { readonly is: 'arrived' }
+export type LoadReport =
+  | { readonly is: 'listening' }
+  | { readonly is: 'connected' }
+  | { readonly is: 'arrived' }
