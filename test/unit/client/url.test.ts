@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { toHttpUrl, toStreamUrl, toWebSocketUrl } from '../../../client/transports/url.ts'
 
 test.each([
@@ -36,6 +36,14 @@ test("a stream's address is tRPC's own, with the cursor beside the input", () =>
   )
 })
 
-test('a relative address needs a page', () => {
+afterEach(() => void vi.unstubAllGlobals())
+
+test('a relative address is resolved against the page', () => {
+  vi.stubGlobal('location', { href: 'https://app.example/rooms/5' })
+  expect(toWebSocketUrl('/trpc', false)).toBe('wss://app.example/trpc?sluice=1')
+  expect(toHttpUrl('trpc', null)).toBe('https://app.example/rooms/trpc')
+})
+
+test('and it needs a page', () => {
   expect(() => toHttpUrl('/trpc', null)).toThrow(expect.objectContaining({ code: 'TRANSPORT_UNAVAILABLE' }))
 })
