@@ -2,16 +2,16 @@
  * The connection as a machine: (state, event) → state and effects. Pure: time, chance and the choice of a transport
  * come in as data; connection.ts carries the effects out.
  *
- *            want                 opened
- *     idle ────────▶ opening ───────────────▶ ready
- *      ▲               │  ▲                    │ │
- *      │          lost │  │ due, hint          │ │ heard, hint (probe)
- *      │               ▼  │          lost,     │ ▼
- *      │◀─── rest ── waiting ◀─── reconnect ── ready
- *      │
- *      └◀─── rest ── opening, ready
+ *              want                opened
+ *      idle ──────────▶ opening ──────────▶ ready ──┐
+ *       ▲                │   ▲                │     │ hint: probe
+ *       │           lost │   │ due, hint      │ ◀───┘
+ *       │                ▼   │                │
+ *       │                waiting ◀────────────┘ lost, reconnect
+ *       │                   │
+ *       └─ rest ────────────┴─ also from opening and ready
  *
- *     closed ◀── close, or lost for good ── any of them; final
+ *      closed ◀─ close, or lost for good ─ from any of them; nothing leads out
  */
 import type { SluiceError } from '../../shared/errors.ts'
 

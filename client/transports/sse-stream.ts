@@ -14,15 +14,15 @@ import type { AskedSubscription, Loss, Received } from './transport.ts'
 import { toHttpUrl, toStreamUrl } from './url.ts'
 import { Watchdog } from './watchdog.ts'
 
-/** To whom a stream reports. Never called again after `ended` or `lost`, or after `close()`. */
+/** To whom a stream reports. Nothing is reported after `ended` or `lost`, or after `close()`. */
 export interface StreamReports {
   /** The server has accepted the subscription. */
   connected(): void
   /** Something was received. */
   heard(): void
   received(message: Received): void
-  /** The server has said the last word on this subscription. */
-  ended(): void
+  /** The server has said its last word on this subscription. */
+  ended(last: Received): void
   lost(loss: Loss): void
 }
 
@@ -35,8 +35,9 @@ export class SseStream {
   readonly #abort = new AbortController()
   #over = false
   #connected = false
+  /** An event came: whatever ends the response now, it was of use. */
   #brought = false
-  #connectTimer: Timer
+  readonly #connectTimer: Timer
   /** Set once the server has shown that it sends signs of life: a stock one need not. */
   #watchdog: Watchdog | null = null
 
@@ -59,10 +60,6 @@ export class SseStream {
         toLoss(thrown, this.#connected ? 'The response broke off' : 'The stream could not be opened'),
       )
     })
-  }
-
-  get connected(): boolean {
-    return this.#connected
   }
 
   /** After a hint that the network or the page has changed: is the peer overdue? */
@@ -197,8 +194,7 @@ export class SseStream {
   /** Ends first and tells then, so that whoever is told may ask again at once. */
   #finish(message: Received): void {
     this.#end()
-    this.#reports.ended()
-    this.#reports.received(message)
+    this.#reports.ended(message)
   }
 
   #lose(loss: Loss): void {

@@ -39,7 +39,10 @@ export class SseTransport implements Transport {
       received: message => {
         if (!this.#over) this.#reports.received(message)
       },
-      ended: () => this.#forget(id),
+      ended: last => {
+        this.#forget(id)
+        if (!this.#over) this.#reports.received(last)
+      },
       lost: loss => this.#interrupted(id, loss),
     })
     this.#streams.set(id, stream)
