@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net'
 import type { AnyTRPCRouter } from '@trpc/server'
 import type { DrainOptions, SluiceOptions } from './options.ts'
 import '../shared/scope.ts'
+import { systemClock } from '../shared/clock.ts'
+import { settlesWithin } from './procedures/grace.ts'
 import { createSluice, type Sluice } from './sluice.ts'
 
 export type ServeOptions<TRouter extends AnyTRPCRouter> = SluiceOptions<TRouter> & {
@@ -52,9 +54,13 @@ export async function serve<TRouter extends AnyTRPCRouter>(options: ServeOptions
   const base = (options.basePath ?? '').replace(/^\/*|\/+$/g, '')
   let closing: Promise<void> | null = null
 
-  const close = async (how?: DrainOptions) => {
+  const close = async ({ withinMs }: DrainOptions = {}) => {
     const stopped = new Promise<void>(resolve => server.close(() => resolve()))
-    if (how?.withinMs !== undefined) await sluice.drain(how)
+    if (withinMs !== undefined) {
+      // Queries in flight are Node's to wait for.
+      const left = sluice.drain({ withinMs }).then(() => stopped)
+      await settlesWithin(left, withinMs, options.clock ?? systemClock)
+    }
     await sluice.close()
     server.closeAllConnections()
     await stopped

@@ -105,11 +105,12 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   }
 
   const accept = (socket: WebSocket, req: IncomingMessage) => {
-    const { searchParams } = new URL(req.url ?? '/', 'ws://localhost')
+    // Not by new URL(), which throws for some of what strangers send: `//`.
+    const params = new URLSearchParams(req.url?.split('?', 2)[1])
     const guest = {
       req,
-      extensions: negotiate(searchParams),
-      sendsParams: searchParams.get('connectionParams') === '1',
+      extensions: negotiate(params),
+      sendsParams: params.get('connectionParams') === '1',
       createContext: (info: TRPCRequestInfo) => createContext({ req, res: socket, info }),
     }
     connections.add(new Session(toWire(socket), guest, session))

@@ -31,7 +31,9 @@ export class EventStream implements Replies, Disposable {
   readonly #config: SseConfig
   /** Null until the head is sent. */
   #outlet: Outlet | null = null
+  /** True when the head could not be made. */
   #failed = false
+
   #pingMs = Infinity
   #sentAt = 0
   #pingTimer: Timer | null = null
@@ -60,7 +62,7 @@ export class EventStream implements Replies, Disposable {
     try {
       if (!this.#outlet && !this.#failed) this.started(null)
     } catch {
-      this.#failed = true // the head could not be made; the error itself is the better thing to tell
+      // The head could not be made, either. The error at hand came first, and is what is told.
     }
     if (this.#failed) this.#options.fail(shape)
     else this.#send(formatSseControl(sseEvent.error, this.#toJson(shape, unpresentable) ?? 'null'))
@@ -83,10 +85,13 @@ export class EventStream implements Replies, Disposable {
   }
 
   #begin(hello: object): void {
-    this.#failed = true
-    this.#pingMs = pingInterval(this.#config, this.#options.extensions)
-    this.#outlet = this.#options.open()
-    this.#failed = false
+    try {
+      this.#pingMs = pingInterval(this.#config, this.#options.extensions)
+      this.#outlet = this.#options.open()
+    } catch (thrown) {
+      this.#failed = true
+      throw thrown
+    }
     this.#send(formatSseControl(sseEvent.connected, JSON.stringify(hello)))
     if (this.#pingMs !== Infinity) this.#watchSilence()
   }

@@ -58,6 +58,8 @@ export class Subscription implements AsyncDisposable {
   readonly #replies: Replies
   readonly #deps: SubscriptionDeps
   readonly #controller = new AbortController()
+  /** Where it begins, if that is known and the client wants to know. */
+  #position: string | null = null
 
   constructor(task: SubscriptionTask, replies: Replies, deps: SubscriptionDeps) {
     this.#task = task
@@ -83,16 +85,20 @@ export class Subscription implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { counters } = this.#deps
+    const { counters, desk } = this.#deps
     const { signal } = this.#controller
     const stopped = new Promise<Outcome>(resolve => {
       signal.addEventListener('abort', () => resolve({ at: 'stopped' }), { once: true })
     })
     counters.subscriptions += 1
+    const opening = this.#open(signal)
     try {
-      const opening = this.#open(signal)
       const outcome = await Promise.race([this.#drive(opening), stopped])
       await this.#end(outcome, opening)
+    } catch (failure) {
+      // The last word itself could not be said, by an encoder that takes not even that.
+      desk.report(failure, this.#task.origin())
+      await this.#close(opening)
     } finally {
       counters.subscriptions -= 1
     }
@@ -114,20 +120,14 @@ export class Subscription implements AsyncDisposable {
     }
     const position = this.#task.tellPosition && !signal.aborted ? positionOf(result) : null
     const iterator = result[Symbol.asyncIterator]()
-    if (position === null) {
-      this.#position = null
-      return iterator
-    }
     try {
       this.#position = await position
+      return iterator
     } catch (thrown) {
       await iterator.return?.()
       throw thrown
     }
-    return iterator
   }
-
-  #position: string | null = null
 
   /** The straight path, until the source or the client has had enough. Never rejects. */
   async #drive(opening: Promise<AsyncIterator<unknown, unknown, undefined>>): Promise<Outcome> {

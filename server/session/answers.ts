@@ -43,9 +43,13 @@ export class MessageWriter {
     }
   }
 
-  /** A message that is no answer. */
+  /** A message that is no answer. Never throws. */
   notify(message: object): void {
-    this.outlet.send(this.#encoder.encode(message))
+    try {
+      this.outlet.send(this.#encoder.encode(message))
+    } catch (failure) {
+      this.#desk.report(failure, this.#origin())
+    }
   }
 
   #send(message: TRPCResponseMessage): void {

@@ -17,7 +17,8 @@ export interface Connection {
 
 export class Connections implements Iterable<Connection> {
   readonly #open = new Set<Connection>()
-  #onCalm: (() => void) | null = null
+  /** Those who wait for the moment in which nothing is in hand. */
+  readonly #waiting = new Set<() => void>()
 
   /** Keeps a connection until it has ended. */
   add(connection: Connection): void {
@@ -35,14 +36,18 @@ export class Connections implements Iterable<Connection> {
   /** Waits until no connection has anything in hand, or the time is over. */
   async calm(withinMs: number, clock: Clock): Promise<void> {
     if (!this.#busy) return
-    const calm = new Promise<void>(resolve => (this.#onCalm = resolve))
+    let onCalm = () => {}
+    const calm = new Promise<void>(resolve => (onCalm = resolve))
+    this.#waiting.add(onCalm)
     await settlesWithin(calm, withinMs, clock)
-    this.#onCalm = null
+    this.#waiting.delete(onCalm)
   }
 
   /** A connection says that something of it has ended. */
   checkCalm(): void {
-    if (this.#onCalm && !this.#busy) this.#onCalm()
+    // Counting is for those who wait only: this is called after each answer.
+    if (this.#waiting.size === 0 || this.#busy) return
+    for (const onCalm of this.#waiting) onCalm()
   }
 
   async close(): Promise<void> {

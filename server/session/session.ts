@@ -113,7 +113,7 @@ export class Session implements Connection {
       if (this.#guest.sendsParams) scope.use(this.#awaitHello())
       else this.#greet(() => null)
       await this.#wire.listen({
-        frame: (data, binary) => this.#receive(data, binary),
+        frame: (data, binary) => this.#receiveOrEnd(data, binary),
         failed: error => this.#deps.desk.report(error, this.#nowhere()),
       })
     } catch (bug) {
@@ -151,6 +151,16 @@ export class Session implements Connection {
       // Not at once: requests that have arrived with it get their answer.
       setImmediate(() => this.#wire.close())
       return { ok: false, error }
+    }
+  }
+
+  /** What a peer sends is answered politely; if that throws, it is our own bug, and ends this session alone. */
+  #receiveOrEnd(data: unknown, binary: boolean): void {
+    try {
+      this.#receive(data, binary)
+    } catch (bug) {
+      this.#deps.desk.report(bug, this.#nowhere())
+      this.#wire.close(errorTable.INTERNAL.close, 'internal error')
     }
   }
 

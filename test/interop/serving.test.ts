@@ -46,7 +46,7 @@ const router = t.router({
 })
 
 type Options = Partial<SluiceOptions<typeof router>>
-const start = (options: Options = {}) => serve({ router, port: 0, host: '127.0.0.1', ...options })
+const start = (options: Options = {}, port = 0) => serve({ router, port, host: '127.0.0.1', ...options })
 
 async function bodyOf(url: string): Promise<string> {
   const response = await RawResponse.open(url)
@@ -69,7 +69,7 @@ describe('hosts', () => {
 
   test('a port that is taken is an error', async () => {
     const app = await start()
-    await expect(start({ ...{ port: app.port } } as Options)).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    await expect(start({}, app.port)).rejects.toMatchObject({ code: 'EADDRINUSE' })
     await app.close()
   })
 

@@ -202,6 +202,19 @@ describe('an upgrade', () => {
     server.close()
   })
 
+  test('to a URL that is none is no reason to end the process', async () => {
+    await using app = await start()
+    for (const path of ['//', '/\\', '/%', '/?%', '//?connectionParams=1']) {
+      const socket = await openTcp(app.port, path)
+      socket.destroy()
+      const raw = connect(app.port, '127.0.0.1')
+      raw.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+      const answer = await new Promise<Buffer>(resolve => raw.once('data', resolve))
+      expect(answer.toString()).toMatch(/^HTTP\/1.1 [45]/)
+      raw.destroy()
+    }
+  })
+
   test('that never says hello is closed', async () => {
     const clock = createFakeClock()
     await using app = await start({ clock, limits: { helloMs: 1_000 } })
@@ -361,11 +374,11 @@ function quietConsole(): Disposable & { readonly errors: number } {
 }
 
 /** A TCP connection on which the WebSocket handshake is done, and everything after it is ours. */
-async function openTcp(port: number): Promise<Socket> {
+async function openTcp(port: number, path = '/'): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   socket.write(
     [
-      'GET / HTTP/1.1',
+      `GET ${path} HTTP/1.1`,
       'Host: localhost',
       'Connection: Upgrade',
       'Upgrade: websocket',
