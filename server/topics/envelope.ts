@@ -1,7 +1,7 @@
 import { tracked } from '@trpc/server'
 import type { TrackedEnvelope } from '@trpc/server'
 import { formatCursor } from '../../shared/protocol/cursor.ts'
-import type { Cursor, Place } from '../../shared/protocol/cursor.ts'
+import type { Place } from '../../shared/protocol/cursor.ts'
 
 /**
  * One item of a log as subscribers get it: tRPC's `tracked()` envelope, made once per node and shared by all local
@@ -13,11 +13,6 @@ export function sealEnvelope<Item>(place: Place, item: Item): Envelope<Item> {
   const envelope = tracked(formatCursor(place), freezeDeep(item))
   Object.freeze(envelope)
   return envelope
-}
-
-export function cursorOf(envelope: Envelope<unknown>): Cursor {
-  // Its id was made by formatCursor, above.
-  return envelope[0] as string as Cursor
 }
 
 function freezeDeep<T>(value: T): T {

@@ -5,10 +5,10 @@
  */
 
 /** Name of the query parameter by which a client asks for extensions. */
-export const sluiceParam = 'sluice'
+const sluiceParam = 'sluice'
 
 /** The one version that exists. */
-export const sluiceVersion = '1'
+const sluiceVersion = '1'
 
 /** What both peers agreed on. */
 export interface Extensions {
