@@ -33,7 +33,10 @@ export function createHTTPHandler<TRouter extends AnyTRPCRouter>(
 }
 
 /** tRPC's options have our names; only the types of their callbacks are those of one host. */
-function toSluiceOptions(options: object, more: object): SluiceOptions<AnyTRPCRouter> {
+function toSluiceOptions(
+  options: { readonly router: AnyTRPCRouter },
+  more: object,
+): SluiceOptions<AnyTRPCRouter> {
   return {
     limits: stockLimits,
     createContext: () => undefined,

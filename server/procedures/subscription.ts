@@ -140,8 +140,10 @@ export class Subscription implements AsyncDisposable {
       this.#replies.started(this.#position)
       for (;;) {
         of = 'source'
-        // After a wait there may be none again: others have waited too, and went first.
-        for (let { room } = this.#replies; room; { room } = this.#replies) await room
+        // Once, and not until there is room: who has waited has its turn, or a flood of large events would always
+        // be first again.
+        const { room } = this.#replies
+        if (room) await room
         if (signal.aborted) return { at: 'stopped' }
         const result = await iterator.next()
         if (signal.aborted) return { at: 'stopped' }

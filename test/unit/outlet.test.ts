@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest'
+import { createCounters } from '../../server/observe/counters.ts'
+import { Outlet } from '../../server/session/outlet.ts'
+import type { Frame, Wire } from '../../server/session/wire.ts'
+
+/** A network in the hand of the test. */
+function createWire() {
+  const queue: { bytes: number; gone?: () => void }[] = []
+  const sent: Frame[] = []
+  const wire: Wire = {
+    send(frame, gone) {
+      sent.push(frame)
+      queue.push({ bytes: frame.length, gone })
+    },
+    get bufferedBytes() {
+      return queue.reduce((sum, { bytes }) => sum + bytes, 0)
+    },
+  }
+  const take = (frames: number) => queue.splice(0, frames).forEach(({ gone }) => gone?.())
+  return { wire, sent, take, callbacks: () => queue.filter(({ gone }) => gone).length }
+}
+
+const turn = () => new Promise(resolve => setImmediate(resolve))
+
+async function isOpen(room: Promise<void>): Promise<boolean> {
+  return Promise.race([room.then(() => true), turn().then(() => false)])
+}
+
+describe('outlet', () => {
+  test('there is room while the network takes what is sent', () => {
+    const { wire, take, callbacks } = createWire()
+    const outlet = new Outlet(wire, 1_000, createCounters())
+    for (let i = 0; i < 10; i++) {
+      outlet.send('x'.repeat(100))
+      expect(outlet.room).toBeNull()
+      expect(callbacks()).toBe(0)
+      take(1)
+    }
+  })
+
+  test('above the mark there is none, until the network has taken the last frame that passed it', async () => {
+    const { wire, take } = createWire()
+    const outlet = new Outlet(wire, 1_000, createCounters())
+    outlet.send('x'.repeat(900))
+    expect(outlet.room).toBeNull()
+    outlet.send('x'.repeat(200))
+    const { room } = outlet
+    expect(room).not.toBeNull()
+    expect(outlet.room).toBe(room)
+    take(1)
+    expect(await isOpen(room as Promise<void>)).toBe(false)
+    take(1)
+    expect(await isOpen(room as Promise<void>)).toBe(true)
+    expect(outlet.room).toBeNull()
+  })
+
+  test('a frame larger than the mark passes, alone', () => {
+    const { wire, take } = createWire()
+    const outlet = new Outlet(wire, 1_000, createCounters())
+    outlet.send('x'.repeat(5_000))
+    expect(outlet.room).not.toBeNull()
+    take(1)
+    expect(outlet.room).toBeNull()
+  })
+
+  test('who sends much in one turn of the event loop waits for the next', async () => {
+    const { wire, take } = createWire()
+    const outlet = new Outlet(wire, 1_000_000, createCounters())
+    let frames = 0
+    while (!outlet.room) {
+      outlet.send('x'.repeat(1_000))
+      take(1)
+      frames += 1
+    }
+    expect(frames).toBe(17)
+    await turn()
+    expect(outlet.room).toBeNull()
+  })
+
+  test('closing lets all go on, and nobody waits any more', async () => {
+    const { wire } = createWire()
+    const outlet = new Outlet(wire, 100, createCounters())
+    outlet.send('x'.repeat(200))
+    const { room } = outlet
+    outlet.close()
+    await room
+    outlet.send('x'.repeat(200))
+    expect(outlet.room).toBeNull()
+  })
+
+  test('bytes are counted as they are encoded', () => {
+    const { wire } = createWire()
+    const counters = createCounters()
+    const outlet = new Outlet(wire, 100, counters)
+    outlet.send('é')
+    outlet.send(new Uint8Array(3))
+    expect(counters.bytesOut).toBe(5)
+  })
+})
