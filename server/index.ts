@@ -22,7 +22,7 @@ export {
 } from './topics/topic.ts'
 export type { HistoryEvent, HistoryOptions, HistoryPage } from './topics/history.ts'
 export type { TopicStream } from './topics/stream.ts'
-export type { GapPolicy } from './topics/subscriber.ts'
+export type { GapPolicy } from './topics/reader.ts'
 
 // Runs: streams that outlive their request
 export {

@@ -2,6 +2,7 @@
  * One log on one node: one tail reader on the store, one ring of recent items, and whoever waits for the next one.
  *
  *     store --watch--> tail reader --> ring --wake--> subscribers (each a cursor, none a queue)
+ *                           └--push--> those who are live
  *
  * The tail reader is the only one who moves `head`. It reads from the store after each hint and checks that what it
  * read follows what it had: a log that was trimmed past it, removed, or born again is noticed here, and subscribers
@@ -11,6 +12,8 @@ import { SluiceError, toError } from '../../shared/errors.ts'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import type { Epoch, Offset } from '../../shared/protocol/cursor.ts'
 import type { Page, ReadBounds, StoredRecord } from '../stores/store.ts'
+import { maxBatchItems } from './batch.ts'
+import type { Batch } from './batch.ts'
 import { sealEnvelope } from './envelope.ts'
 import type { Envelope } from './envelope.ts'
 import { unborn } from './log.ts'
@@ -22,6 +25,9 @@ const readBounds: ReadBounds = { maxEvents: 256, maxBytes: 1 << 20 }
 
 const retryAfterMs = 250
 
+/** A thousand recent events in batches. */
+const maxBatchesRemembered = 16
+
 export interface HubOptions<Item> {
   readonly log: Log
   /** A stored record as the item that subscribers see; `null` for one that they do not. */
@@ -30,6 +36,14 @@ export interface HubOptions<Item> {
   readonly ringSize: number
   readonly clock: Clock
   readonly onError: (error: Error) => void
+}
+
+/** One who has seen everything up to the head and wants what comes pushed. */
+export interface LiveSubscriber<Item> {
+  /** Takes what follows the head as it was. May leave, and let others leave or join. */
+  take(batch: Batch<Item>): void
+  /** The hub has failed, closed, or met another life of the log: look again. */
+  interrupted(): void
 }
 
 /** An item with its place; `null` for a record that is not shown. */
@@ -45,6 +59,9 @@ export class Hub<Item> {
   #head: Offset = 0
 
   readonly #waiting = new Set<() => void>()
+  readonly #live = new Set<LiveSubscriber<Item>>()
+  /** The latest batches by the offset before them: subscribers who catch up side by side share them. */
+  readonly #batches = new Map<Offset, Batch<Item>>()
   readonly #opened: Promise<void>
   #failure: Error | null = null
 
@@ -96,6 +113,32 @@ export class Hub<Item> {
     return () => this.#waiting.delete(wake)
   }
 
+  /** Pushes what comes to a subscriber that stands at the head, until it leaves. */
+  join(subscriber: LiveSubscriber<Item>): void {
+    this.#live.add(subscriber)
+  }
+
+  leave(subscriber: LiveSubscriber<Item>): void {
+    this.#live.delete(subscriber)
+  }
+
+  /** The recent items after an offset as one batch; `null` when there are none, or they must be read from the store. */
+  batchAfter(offset: Offset): Batch<Item> | null {
+    const known = this.#batches.get(offset)
+    if (known) return known
+    const to = Math.min(this.#head, offset + maxBatchItems)
+    if (to <= offset || this.#ring.get(offset + 1) === undefined) return null
+    const envelopes: Envelope<Item>[] = []
+    for (let at = offset + 1; at <= to; at++) {
+      const slot = this.#ring.get(at)
+      if (slot) envelopes.push(slot)
+    }
+    const batch = { envelopes, from: offset + 1, to }
+    // Only a full one is remembered: a shorter one would keep those who come later from what has come since.
+    if (to - offset === maxBatchItems) this.#remember(offset, batch)
+    return batch
+  }
+
   /** Reads a bounded page after an offset, as it is in the store now. */
   async readPage(after: Offset): Promise<Page> {
     return this.log.store.read(this.log.name, after, readBounds)
@@ -110,6 +153,7 @@ export class Hub<Item> {
     this.#closed = true
     this.#unwatch()
     this.#retry?.cancel()
+    this.#interruptAll()
     this.#wakeAll()
   }
 
@@ -164,7 +208,8 @@ export class Hub<Item> {
       const wasUnborn = this.#epoch === unborn
       this.#epoch = epoch
       this.#head = 0
-      this.#ring.clear()
+      this.#forget()
+      this.#interruptAll()
       this.#wakeAll()
       // What was read after the old life's head says nothing about the new one: read it from its start. (A log that
       // had no event yet was read from the start already.)
@@ -175,16 +220,47 @@ export class Hub<Item> {
     if (oldest.offset !== this.#head + 1) {
       if (oldest.offset !== page.state.first) throw holeAfter(this.log, this.#head, oldest.offset)
       // Retention overtook the tail reader. Subscribers see by their own place what they missed.
-      this.#ring.clear()
+      this.#forget()
       this.#head = oldest.offset - 1
+      this.#interruptAll()
     }
-    for (const record of page.records) {
-      if (record.offset !== this.#head + 1) throw holeAfter(this.log, this.#head, record.offset)
-      this.#ring.push(record.offset, this.seal(epoch, record))
-      this.#head = record.offset
+    for (let i = 0; i < page.records.length; i += maxBatchItems) {
+      this.#deliver(epoch, page.records.slice(i, i + maxBatchItems))
     }
     this.#wakeAll()
     return this.#head < page.state.last
+  }
+
+  /** Moves the head over a batch of records and pushes it to those who are live. */
+  #deliver(epoch: Epoch, records: readonly StoredRecord[]): void {
+    const before = this.#head
+    const envelopes: Envelope<Item>[] = []
+    for (const record of records) {
+      if (record.offset !== this.#head + 1) throw holeAfter(this.log, this.#head, record.offset)
+      const slot = this.seal(epoch, record)
+      this.#ring.push(record.offset, slot)
+      this.#head = record.offset
+      if (slot) envelopes.push(slot)
+    }
+    if (this.#live.size === 0) return
+    const batch = { envelopes, from: before + 1, to: this.#head }
+    // One who leaves meanwhile is not visited any more; nobody joins meanwhile, for that takes an await.
+    for (const subscriber of this.#live) subscriber.take(batch)
+  }
+
+  #remember(before: Offset, batch: Batch<Item>): void {
+    this.#batches.set(before, batch)
+    const [oldest] = this.#batches.keys()
+    if (this.#batches.size > maxBatchesRemembered && oldest !== undefined) this.#batches.delete(oldest)
+  }
+
+  #forget(): void {
+    this.#ring.clear()
+    this.#batches.clear()
+  }
+
+  #interruptAll(): void {
+    for (const subscriber of this.#live) subscriber.interrupted()
   }
 
   #retryLater(error: Error): void {
@@ -201,6 +277,7 @@ export class Hub<Item> {
     this.#failure = error
     this.#unwatch()
     this.#options.onError(error)
+    this.#interruptAll()
     this.#wakeAll()
   }
 

@@ -13,7 +13,7 @@ import { Folding } from './snapshot.ts'
 import { toStream } from './stream.ts'
 import type { TopicStream } from './stream.ts'
 import { Subscriber } from './subscriber.ts'
-import type { GapPolicy } from './subscriber.ts'
+import type { GapPolicy } from './reader.ts'
 
 export interface LogsOptions<Item> {
   readonly topic: string

@@ -1,6 +1,7 @@
 import type { TrackedEnvelope } from '@trpc/server'
 import '../../shared/scope.ts'
 import { declarePosition } from './position.ts'
+import { declareFeed } from './sink.ts'
 import type { Subscriber } from './subscriber.ts'
 
 /** What `subscribe` returns: an async iterable of tracked items, which ends by `return()`, by its signal, or by itself. */
@@ -27,6 +28,7 @@ export function toStream<Item>(subscriber: Subscriber<Item>, knowsPosition: bool
       await subscriber.return()
     },
   }
+  declareFeed(stream, sink => subscriber.feed(sink))
   if (knowsPosition) declarePosition(stream, () => subscriber.position())
   return stream
 }

@@ -15,7 +15,7 @@ import type { HistoryOptions, HistoryPage } from './history.ts'
 import { checkTopicName, Log } from './log.ts'
 import { Logs } from './logs.ts'
 import { packPayload, unpackPayload } from './payload.ts'
-import type { GapPolicy } from './subscriber.ts'
+import type { GapPolicy } from './reader.ts'
 import type { TopicStream } from './stream.ts'
 
 export interface TopicOptions<Event extends z.ZodType, State, Policy extends GapPolicy> {

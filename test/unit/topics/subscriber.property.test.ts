@@ -3,6 +3,10 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { memoryStore } from '../../../server/stores/memory.ts'
 import { createTopic } from '../../../server/topics/topic.ts'
+import type { Envelope } from '../../../server/topics/envelope.ts'
+import { feedOf } from '../../../server/topics/sink.ts'
+import type { Feed } from '../../../server/topics/sink.ts'
+import type { TopicStream } from '../../../server/topics/stream.ts'
 import { isSluiceError } from '../../../shared/errors.ts'
 import { isGap, isSnapshot } from '../../../shared/items.ts'
 
@@ -33,6 +37,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 const schedule = fc.record({
+  // Asked item by item, or pushed to batch by batch: the same promise holds.
+  pushed: fc.boolean(),
   ringSize: fc.integer({ min: 1, max: 16 }),
   maxEvents: fc.option(fc.integer({ min: 1, max: 20 }), { nil: undefined }),
   onGap: fc.constantFrom('error' as const, 'latest' as const, 'snapshot' as const),
@@ -64,9 +70,48 @@ class Witness {
   }
 }
 
+/** A pushed stream, asked item by item all the same: it has room for a batch when nothing of the last one is left. */
+function toPulled(stream: TopicStream<unknown>): AsyncIterator<Envelope<unknown>, undefined> {
+  const taken: Envelope<unknown>[] = []
+  let askedFor = () => {}
+  let arrived = () => {}
+  let room: Promise<void> | null = null
+  const close = () => (room = new Promise(resolve => (askedFor = resolve)))
+  close()
+  const feed = feedOf(stream) as Feed<unknown>
+  const ended = feed({
+    push(batch) {
+      taken.push(...batch.envelopes)
+      close()
+      arrived()
+    },
+    get room() {
+      return room
+    },
+  })
+  ended.catch(() => {})
+  return {
+    async next() {
+      if (taken.length === 0) {
+        const something = new Promise<void>(resolve => (arrived = resolve))
+        room = null
+        askedFor()
+        await Promise.race([something, ended])
+      }
+      const value = taken.shift()
+      return value ? { done: false, value } : { done: true, value: undefined }
+    },
+    async return() {
+      await stream.return()
+      askedFor()
+      return { done: true, value: undefined }
+    },
+  }
+}
+
 test('whatever happens to a log, a subscriber sees the next event or is told that it cannot', async () => {
   await fc.assert(
-    fc.asyncProperty(schedule, async ({ ringSize, maxEvents, onGap, steps }) => {
+    fc.asyncProperty(schedule, async ({ pushed, ringSize, maxEvents, onGap, steps }) => {
       const store = memoryStore()
       const topic = createTopic({
         name: 'numbers',
@@ -76,6 +121,8 @@ test('whatever happens to a log, a subscriber sees the next event or is told tha
         onGap,
         checkpointEvery: 4,
         lingerMs: 0,
+        // The store is closed under a log that lingers.
+        onError: error => expect(error).toMatchObject({ code: 'STORE_CLOSED' }),
         ...(maxEvents && { retain: { maxEvents } }),
         // The state is the last number, so that a delta which does not continue it shows.
         ...(onGap === 'snapshot' && {
@@ -117,7 +164,8 @@ test('whatever happens to a log, a subscriber sees the next event or is told tha
             break
           case 'comeBack':
             if (!witness.stream) {
-              witness.stream = topic.subscribe('k', { after: witness.cursor, from: 'start' }) as never
+              const stream = topic.subscribe('k', { after: witness.cursor, from: 'start' })
+              witness.stream = (pushed ? toPulled(stream) : stream) as never
             }
             break
           case 'wipe':
@@ -141,6 +189,6 @@ test('whatever happens to a log, a subscriber sees the next event or is told tha
       }
       await store.close()
     }),
-    { numRuns: 500 },
+    { numRuns: 1000 },
   )
 }, 60_000)

@@ -1,0 +1,18 @@
+import type { Offset } from '../../shared/protocol/cursor.ts'
+import type { Envelope } from './envelope.ts'
+
+/**
+ * Consecutive items of one log that go out together. One object for all subscribers who are sent them, so that what
+ * it looks like on the wire can be remembered by it (procedures/encodings.ts).
+ */
+export interface Batch<Item> {
+  /** In order; records that are not shown are left out. */
+  readonly envelopes: readonly Envelope<Item>[]
+  /** Offset of the first record. */
+  readonly from: Offset
+  /** Offset of the last record. */
+  readonly to: Offset
+}
+
+/** At most so many items in one batch: what is encoded at once, and handed to an outlet at once. */
+export const maxBatchItems = 64

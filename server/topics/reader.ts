@@ -1,0 +1,256 @@
+/**
+ * One place in one log, and how it moves: from the hub's ring where it can, else by bounded pages from the store. Both
+ * carry dense offsets, so a hole shows; moving between the two can neither skip nor repeat. What a reader has not
+ * taken yet lies in the ring or in the store, whatever is published meanwhile: it is a cursor, not a queue.
+ */
+import { SluiceError } from '../../shared/errors.ts'
+import type { Gap, GapReason, Snapshot } from '../../shared/items.ts'
+import type { Cursor } from '../../shared/protocol/cursor.ts'
+import { maxBatchItems } from './batch.ts'
+import type { Batch } from './batch.ts'
+import { sealEnvelope } from './envelope.ts'
+import type { Envelope } from './envelope.ts'
+import { holeAfter } from './hub.ts'
+import type { Hub, Slot } from './hub.ts'
+import { unborn } from './log.ts'
+import type { LogPlace } from './log.ts'
+import type { Folding } from './snapshot.ts'
+
+/** What a topic does for a subscriber whose next events are gone. */
+export type GapPolicy =
+  /** End with a `GAP` error. */
+  | 'error'
+  /** Deliver the folded state, then go on with deltas. */
+  | 'snapshot'
+  /** Deliver a `Gap`, then go on at the end of the log. */
+  | 'latest'
+
+export interface ReaderOptions<Item> {
+  readonly hub: Hub<Item>
+  readonly folding: Folding<Item, unknown> | null
+  readonly onGap: GapPolicy
+  /** Where to go on; `undefined` for a newcomer. */
+  readonly after: string | undefined
+  readonly from: 'start' | 'end'
+  /** Which events to leave out. */
+  readonly filter: ((item: Item) => boolean) | undefined
+  /** Nothing comes after this item; `null` where there is no such item. */
+  readonly isLast: ((item: Item) => boolean) | null
+}
+
+export type Delivered<Item> = Envelope<Item | Gap | Snapshot<unknown>>
+
+export class Reader<Item> {
+  readonly #options: ReaderOptions<Item>
+  readonly #hub: Hub<Item>
+
+  #place: LogPlace = { epoch: unborn, offset: 0 }
+  /** What was read ahead: at most one page, or what a start or gap puts before the next item. */
+  #ahead: Slot<Item | Gap | Snapshot<unknown>>[] = []
+  #ended = false
+  #wake: (() => void) | null = null
+
+  constructor(options: ReaderOptions<Item>) {
+    this.#options = options
+    this.#hub = options.hub
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  get cursor(): Cursor {
+    return this.#hub.log.cursorAt(this.#place)
+  }
+
+  /** True when all that the hub knows has been taken: what comes next can be pushed. */
+  get atHead(): boolean {
+    return (
+      this.#ahead.length === 0 &&
+      !this.#hub.failure &&
+      this.#place.epoch === this.#hub.epoch &&
+      this.#place.offset === this.#hub.head
+    )
+  }
+
+  /** Finds the place to begin at. Rejects with what is wrong with the cursor. */
+  async start(): Promise<void> {
+    const { after, from, folding } = this.#options
+    await this.#hub.ready()
+    if (after !== undefined) await this.#resume(after)
+    else if (folding) await this.#giveSnapshot(folding)
+    else if (from === 'end') this.#place = this.#hub.end()
+    // From the start of what is retained: whatever was dropped before, a newcomer has not missed.
+    else this.#place = await this.#firstRetained()
+  }
+
+  /** The next item that may be had at once; `undefined` when there is none: then `readOn`. */
+  take(): Delivered<Item> | undefined {
+    while (!this.#ended) {
+      const slot = this.#ahead.length > 0 ? this.#ahead.shift() : this.#fromRing()
+      if (slot === undefined) return undefined
+      if (slot && this.#passes(slot)) return slot
+    }
+    return undefined
+  }
+
+  /** The next items that may be had at once, as a batch shared with others where that can be; else `null`. */
+  takeBatch(): Batch<Item | Gap | Snapshot<unknown>> | null {
+    const { epoch, offset } = this.#place
+    if (this.#ahead.length > 0) return this.#select(this.#ahead.splice(0, maxBatchItems), offset)
+    if (this.#ended || epoch !== this.#hub.epoch) return null
+    const batch = this.#hub.batchAfter(offset)
+    return batch && this.accept(batch)
+  }
+
+  /** Takes a batch that follows this place, and moves behind it. Returns what of it is to be delivered. */
+  accept(batch: Batch<Item>): Batch<Item> {
+    this.#place = { epoch: this.#hub.epoch, offset: batch.to }
+    const { filter, isLast } = this.#options
+    return filter || isLast ? this.#select(batch.envelopes, batch.from) : batch
+  }
+
+  #select<T>(slots: readonly (Envelope<T> | null)[], from: number): Batch<T> {
+    const envelopes: Envelope<T>[] = []
+    for (const slot of slots) {
+      // A control item (gap, snapshot) is no Item, and passes both tests.
+      if (slot && !this.#ended && this.#passes(slot as Envelope<unknown> as Delivered<Item>))
+        envelopes.push(slot)
+    }
+    return { envelopes, from, to: this.#place.offset }
+  }
+
+  /** Whether an item is to be delivered. The last one of all ends the reader. */
+  #passes(envelope: Delivered<Item>): boolean {
+    const item = envelope[1]
+    if (isControl(item)) {
+      if (this.#options.isLast?.(item as Item)) this.end()
+      return true
+    }
+    return this.#options.filter?.(item as Item) ?? true
+  }
+
+  /** The next slot from the ring, synchronously; `undefined` when it is not to be had so. */
+  #fromRing(): Slot<Item> | undefined {
+    const { epoch, offset } = this.#place
+    if (epoch !== this.#hub.epoch || offset >= this.#hub.head) return undefined
+    const slot = this.#hub.recent(offset + 1)
+    if (slot !== undefined) this.#place = { epoch, offset: offset + 1 }
+    return slot
+  }
+
+  /** Waits for more, reads a page, or deals with a gap: afterwards there is something to take, or to read on for. */
+  async readOn(): Promise<void> {
+    const hub = this.#hub
+    if (hub.failure) throw hub.failure
+    if (this.#place.epoch !== hub.epoch) {
+      return this.#crossLives()
+    }
+    if (this.#place.offset >= hub.head) return this.#wait()
+    const { epoch, offset } = this.#place
+    const page = await hub.readPage(offset)
+    if (page.state?.epoch !== epoch) {
+      // The store knows of another life before the hub does; it is about to learn of it.
+      if (hub.epoch === epoch) await this.#wait()
+      return
+    }
+    if (page.state.first > offset + 1) return this.#meetGap('trimmed')
+    let expected = offset
+    for (const record of page.records) {
+      if (record.offset !== ++expected) throw holeAfter(hub.log, expected - 1, record.offset)
+      this.#ahead.push(hub.recent(record.offset) ?? hub.seal(epoch, record))
+    }
+    this.#place = { epoch, offset: expected }
+  }
+
+  async #crossLives(): Promise<void> {
+    // A log without events has no life yet; its first one is the one we wait for.
+    if (this.#place.epoch === unborn) {
+      this.#place = { epoch: this.#hub.epoch, offset: 0 }
+      return
+    }
+    // The cursor may come from a node that knows of this life before our hub does.
+    const state = await this.#hub.log.store.describe(this.#hub.log.name)
+    if (state?.epoch !== this.#place.epoch) return this.#meetGap('reborn')
+    if (this.#hub.epoch !== this.#place.epoch) await this.#wait()
+  }
+
+  #wait(): Promise<void> {
+    if (this.#ended) return Promise.resolve()
+    return new Promise(resolve => {
+      const leave = this.#hub.onMove(resolve)
+      this.#wake = () => {
+        leave()
+        resolve()
+      }
+    })
+  }
+
+  async #resume(after: string): Promise<void> {
+    const place = this.#hub.log.placeOf(after)
+    // The hub may lag behind the node that gave out the cursor: the store has the last word.
+    const state = await this.#hub.log.store.describe(this.#hub.log.name)
+    const { epoch, last } = state ?? { epoch: unborn, last: 0 }
+    if (place.epoch === epoch && place.offset > last) {
+      throw new SluiceError(
+        'CURSOR_INVALID',
+        `The cursor lies in the future of ${this.#hub.log}: it names event ${place.offset}, and the last one is ${last}. Pass the id of a received event unchanged.`,
+        { data: { reason: 'future' } },
+      )
+    }
+    this.#place = place
+    if (place.epoch !== epoch && place.epoch !== unborn) return this.#meetGap('reborn')
+    if (place.epoch === epoch && state && state.first > place.offset + 1) return this.#meetGap('trimmed')
+    // Who has seen the last item has seen the whole stream: it must not wait for more.
+    if (this.#options.isLast && place.offset > 0) await this.#endIfLast(this.#options.isLast)
+  }
+
+  async #endIfLast(isLast: (item: Item) => boolean): Promise<void> {
+    const { epoch, offset } = this.#place
+    const page = await this.#hub.readPage(offset - 1)
+    const record = page.records[0]
+    const slot = record?.offset === offset ? this.#hub.seal(epoch, record) : null
+    if (slot && isLast(slot[1])) this.end()
+  }
+
+  async #firstRetained(): Promise<LogPlace> {
+    const state = await this.#hub.log.store.describe(this.#hub.log.name)
+    return state ? { epoch: state.epoch, offset: state.first - 1 } : { epoch: unborn, offset: 0 }
+  }
+
+  async #meetGap(reason: GapReason): Promise<void> {
+    const { onGap, folding } = this.#options
+    if (onGap === 'snapshot' && folding) return this.#giveSnapshot(folding)
+    if (onGap === 'latest') {
+      this.#place = this.#hub.end()
+      return this.#putAhead({ $sluice: 'gap', reason })
+    }
+    throw new SluiceError(
+      'GAP',
+      reason === 'trimmed'
+        ? `Events after the cursor are no longer retained in ${this.#hub.log}. Load fresh state and subscribe without the cursor.`
+        : `The cursor is of an earlier life of ${this.#hub.log}, which was wiped since. Load fresh state and subscribe without the cursor.`,
+      { data: { reason } },
+    )
+  }
+
+  async #giveSnapshot(folding: Folding<Item, unknown>): Promise<void> {
+    const { place, state } = await folding.current()
+    this.#place = place
+    this.#putAhead({ $sluice: 'snapshot', state })
+  }
+
+  #putAhead(item: Gap | Snapshot<unknown>): void {
+    this.#ahead = [sealEnvelope({ tag: this.#hub.log.tag, ...this.#place }, item)]
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#ahead = []
+    this.#wake?.()
+  }
+}
+
+function isControl(item: unknown): boolean {
+  return typeof item === 'object' && item !== null && '$sluice' in item
+}
