@@ -74,6 +74,19 @@ export function describeIdempotency(options: StoreContractOptions): void {
     )
 
     test(
+      'has a window of its own, whatever those before it have',
+      onFreshStore(options, async (store, { advance }) => {
+        const append = async (idempotencyKey: string, dedupWindowMs: number) =>
+          (await store.append('a', [record('x', { idempotencyKey })], { dedupWindowMs })).offsets
+        expect(await append('long', 5000)).toEqual([1])
+        expect(await append('short', 1000)).toEqual([2])
+        await advance(2000)
+        expect(await append('long', 5000)).toEqual([1])
+        expect(await append('short', 1000)).toEqual([3])
+      }),
+    )
+
+    test(
       'belongs to its log, and to one life of it',
       onFreshStore(options, async store => {
         const once = record('once', { idempotencyKey: 'k' })

@@ -67,6 +67,12 @@ export function describeRetention(options: StoreContractOptions): void {
         await advance(600)
         expect(await store.describe('a')).toMatchObject({ first: 3, last: 2 })
         expect(offsetsOf(await store.readBefore('a', 100, everything))).toEqual([])
+        // It goes on for what comes after, also when all had gone in the meantime.
+        await store.append('b', numbered(1))
+        await store.append('a', [record('3', { at: now() })])
+        expect(await store.describe('a')).toMatchObject({ first: 3, last: 3 })
+        await advance(1200)
+        expect(await store.describe('a')).toMatchObject({ first: 4, last: 3 })
       }),
     )
 
@@ -78,10 +84,13 @@ export function describeRetention(options: StoreContractOptions): void {
         await advance(900)
         // A writer whose clock is behind: its record is old at birth, but stands behind a younger one.
         await store.append('a', [record('young', { at: now() }), record('late', { at: now() - 5000 })])
-        await advance(200)
+        // The young one is now exactly as old as may be.
+        await advance(1000)
         expect(await store.describe('a')).toMatchObject({ first: 1001, last: 1002 })
         await store.append('b', numbered(1))
         expect(offsetsOf(await store.read('a', 0, everything))).toEqual([1001, 1002])
+        await advance(1)
+        expect(await store.describe('a')).toMatchObject({ first: 1003, last: 1002 })
       }),
     )
 

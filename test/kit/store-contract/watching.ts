@@ -95,10 +95,11 @@ export function describeWatching(options: StoreContractOptions): void {
         await Promise.all(Array.from({ length: 50 }, () => store.append('a', numbered(1))))
         await eventually(() => others).toBeGreaterThan(0)
         expect(calls).toBeLessThanOrEqual(50)
-        stop()
-        stop()
         const [stopped, before] = [calls, others]
-        await store.append('a', numbered(1))
+        const appended = store.append('a', numbered(1))
+        stop()
+        stop()
+        await appended
         await eventually(() => others).toBeGreaterThan(before)
         expect(calls).toBe(stopped)
       }),

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -15,10 +15,16 @@ export interface Publisher {
 }
 
 const script = fileURLToPath(new URL('publisher.ts', import.meta.url))
+const argumentsOf = (options: PublisherOptions) => ['--import', 'tsx', script, JSON.stringify(options)]
+
+/** Runs a publisher to its end while this process stands still. */
+export function runPublisher(options: PublisherOptions): void {
+  execFileSync(process.execPath, argumentsOf(options))
+}
 
 /** @param maxFileKb no file may grow beyond this: a full disk, for one process. */
 export function startPublisher(options: PublisherOptions, maxFileKb?: number): Publisher {
-  const node = [process.execPath, '--import', 'tsx', script, JSON.stringify(options)]
+  const node = [process.execPath, ...argumentsOf(options)]
   const limit = maxFileKb === undefined ? '' : `ulimit -f ${maxFileKb}; `
   const child = spawn('/bin/bash', ['-c', `${limit}exec "$@"`, 'bash', ...node], {
     stdio: ['ignore', 'pipe', 'pipe'],
