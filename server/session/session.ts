@@ -107,8 +107,8 @@ export class Session implements Connection {
     try {
       await using scope = new Scope() // everything below ends where this block ends
       scope.use(this.#outlet)
-      scope.defer(() => this.#gone.abort())
       scope.use(this.#subscriptions)
+      scope.defer(() => this.#gone.abort()) // before the subscriptions end: a procedure may wait for it, by its context
       scope.use(this.#heartbeat)
       if (this.#guest.sendsParams) scope.use(this.#awaitHello())
       else this.#greet(() => null)

@@ -15,7 +15,7 @@ export interface AppConfig extends Pick<TRPCRuntimeConfigOptions<Context, object
 }
 
 /** Settles when the signal is aborted. */
-export function aborted(signal: AbortSignal | undefined): Promise<void> {
+function aborted(signal: AbortSignal | undefined): Promise<void> {
   return new Promise(resolve => signal?.addEventListener('abort', () => resolve(), { once: true }))
 }
 
