@@ -12,6 +12,7 @@ import { SluiceError, toError } from '../../shared/errors.ts'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import type { Epoch, Offset } from '../../shared/protocol/cursor.ts'
 import type { Page, ReadBounds, StoredRecord } from '../stores/store.ts'
+import { afterThisTurn } from '../turn.ts'
 import { maxBatchItems } from './batch.ts'
 import type { Batch } from './batch.ts'
 import { sealEnvelope } from './envelope.ts'
@@ -63,6 +64,7 @@ export class Hub<Item> {
   /** The latest batches by the offset before them: subscribers who catch up side by side share them. */
   readonly #batches = new Map<Offset, Batch<Item>>()
   readonly #opened: Promise<void>
+  #isOpen = false
   #failure: Error | null = null
 
   #unwatch: () => void = () => {}
@@ -76,7 +78,7 @@ export class Hub<Item> {
     this.#options = options
     this.#ring = new Ring(options.ringSize)
     this.#opened = this.#open()
-    // Whoever asks hears of it through ready(); until then nobody needs to.
+    // Whoever asks for the end of the log hears of it; until then nobody needs to.
     this.#opened.catch(() => {})
   }
 
@@ -93,12 +95,13 @@ export class Hub<Item> {
     return this.#failure
   }
 
-  /** Settles when the hub knows where the log ends. Rejects as the store did. */
-  ready(): Promise<void> {
-    return this.#opened
-  }
-
-  end(): LogPlace {
+  /**
+   * Where the log ends at the moment of the call. The store has the last word: the head lags behind it by up to a
+   * turn of the event loop, and by more behind another node's writer.
+   */
+  async endOfLog(): Promise<LogPlace> {
+    if (this.#isOpen) return this.log.endOf(await this.log.store.describe(this.log.name))
+    await this.#opened
     return { epoch: this.#epoch, offset: this.#head }
   }
 
@@ -170,6 +173,7 @@ export class Hub<Item> {
       this.#fail(toError(thrown))
       throw thrown
     }
+    this.#isOpen = true
     if (this.#closed) this.#unwatch()
     else if (this.#changed) this.#onChange()
   }
@@ -178,7 +182,8 @@ export class Hub<Item> {
     this.#changed = true
     if (this.#reading || this.#closed || this.#failure) return
     this.#reading = true
-    this.#opened
+    // What is published in one turn is read, and goes out, together.
+    Promise.all([this.#opened, new Promise<void>(afterThisTurn)])
       .then(() => this.#readTail())
       .catch(thrown => this.#fail(toError(thrown)))
       .finally(() => {

@@ -76,10 +76,11 @@ export class Reader<Item> {
   /** Finds the place to begin at. Rejects with what is wrong with the cursor. */
   async start(): Promise<void> {
     const { after, from, folding } = this.#options
-    await this.#hub.ready()
+    // Asked for at once: what is published from now on belongs to a newcomer.
+    const end = await this.#hub.endOfLog()
     if (after !== undefined) await this.#resume(after)
     else if (folding) await this.#giveSnapshot(folding)
-    else if (from === 'end') this.#place = this.#hub.end()
+    else if (from === 'end') this.#place = end
     // From the start of what is retained: whatever was dropped before, a newcomer has not missed.
     else this.#place = await this.#firstRetained()
   }
@@ -222,7 +223,7 @@ export class Reader<Item> {
     const { onGap, folding } = this.#options
     if (onGap === 'snapshot' && folding) return this.#giveSnapshot(folding)
     if (onGap === 'latest') {
-      this.#place = this.#hub.end()
+      this.#place = await this.#hub.endOfLog()
       return this.#putAhead({ $sluice: 'gap', reason })
     }
     throw new SluiceError(

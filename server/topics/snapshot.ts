@@ -46,7 +46,7 @@ export class Folding<Item, State> {
     this.#state = options.fold.initial
   }
 
-  /** The state at the hub's head, with its exact place. Rejects if the fold itself throws. */
+  /** The state at the end of the log, with its exact place. Rejects if the fold itself throws. */
   async current(): Promise<Folded<State>> {
     const turn = this.#turn.then(async () => {
       await this.#catchUp()
@@ -65,11 +65,11 @@ export class Folding<Item, State> {
 
   async #catchUp(): Promise<void> {
     const hub = this.#hub
-    await hub.ready()
+    const end = await hub.endOfLog()
     for (;;) {
       if (hub.failure) throw hub.failure
       if (!this.#loaded || this.#epoch !== hub.epoch) await this.#load()
-      if (this.#offset >= hub.head) return
+      if (this.#offset >= (end.epoch === hub.epoch ? end.offset : hub.head)) return
       const slot = hub.recent(this.#offset + 1)
       if (slot !== undefined) {
         if (!this.#step(slot)) return

@@ -1,0 +1,9 @@
+/**
+ * Calls back when the present turn of the event loop has dealt with what had arrived, and before it waits for more:
+ * late enough to gather what belongs together, and no delay that a lone event would feel.
+ */
+export const afterThisTurn: (callback: () => void) => void =
+  typeof setImmediate === 'function'
+    ? callback => void setImmediate(callback)
+    : // Hosts without it (edge runtimes) have nothing that is closer.
+      callback => void setTimeout(callback, 0)
