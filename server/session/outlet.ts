@@ -8,6 +8,7 @@
  * again.
  */
 import type { Counters } from '../observe/counters.ts'
+import { afterThisTurn } from '../turn.ts'
 import type { Frame, Wire } from './wire.ts'
 
 /** More than any carrier adds around one message, in bytes. */
@@ -48,7 +49,7 @@ export class Outlet implements Disposable {
     if (this.#bytesOfTurn > bytesPerTurn) {
       this.#bytesOfTurn = 0
       this.#pause('turn')
-      setImmediate(() => this.#resume('turn'))
+      afterThisTurn(() => this.#resume('turn'))
     }
   }
 
