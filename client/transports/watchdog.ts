@@ -27,7 +27,7 @@ export class Watchdog implements Disposable {
   constructor(options: WatchdogOptions) {
     this.#options = options
     this.#lastHeard = options.clock.now()
-    this.#watch(options.quietMs)
+    this.#watch()
   }
 
   /** True when the peer has been silent for as long as it may be. */
@@ -46,7 +46,7 @@ export class Watchdog implements Disposable {
     this.#options.ask?.()
     this.#heardSinceAsked = false
     this.#set(withinMs, () => {
-      if (this.#heardSinceAsked) return this.#watch(this.#options.quietMs)
+      if (this.#heardSinceAsked) return this.#watch()
       this.#timer = null
       this.#options.onSilent()
     })
@@ -61,11 +61,11 @@ export class Watchdog implements Disposable {
     this.stop()
   }
 
-  #watch(ms: number): void {
-    this.#set(ms, () => {
-      const left = this.#options.quietMs - this.#silentForMs()
-      if (left > 0) this.#watch(left)
-      else this.probe(this.#options.answerMs)
+  /** Sleeps for what is left of the time that the peer may be silent, as far as that is known by now. */
+  #watch(): void {
+    this.#set(this.#options.quietMs - this.#silentForMs(), () => {
+      if (this.overdue) this.probe(this.#options.answerMs)
+      else this.#watch()
     })
   }
 

@@ -69,6 +69,16 @@ test('a probe has its own, shorter time', async () => {
   expect(seen).toEqual({ asked: 1, silent: 1 })
 })
 
+test('the silence counts from what was last heard, and not from when its answer was waited for', async () => {
+  const { clock, seen, watchdog } = watch()
+  watchdog.probe(10_000)
+  watchdog.heard()
+  await clock.advance(30_000)
+  expect(seen).toEqual({ asked: 2, silent: 0 })
+  await clock.advance(10_000)
+  expect(seen).toEqual({ asked: 2, silent: 1 })
+})
+
 test('stopped, it leaves no timer, and with Infinity it never has one', () => {
   const { clock, watchdog } = watch()
   watchdog.stop()
