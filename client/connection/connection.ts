@@ -140,6 +140,8 @@ export class Connection implements Vehicle {
   /** For good. */
   close(): void {
     this.#ended ??= new SluiceError('LINK_CLOSED', 'The link was closed.')
+    this.#restTimer?.cancel()
+    this.#restTimer = null
     this.#dispatch({ type: 'close', now: this.#now(), why: this.#ended })
     for (const transport of this.#retiring.keys()) this.#dropRetiring(transport, this.#ended)
   }

@@ -169,6 +169,17 @@ describe('a connection', () => {
     expect([at(), made.length, passenger.wanted]).toEqual(['closed', 1, true])
   })
 
+  test('trap 11: closed while it had nothing to do, it leaves no timer either', () => {
+    const { connection, clock, passenger, last } = create()
+    connection.want()
+    last().reports.opened()
+    passenger.wanted = false
+    connection.mayRest()
+    expect(clock.pending).toBe(1)
+    connection.close()
+    expect(clock.pending).toBe(0)
+  })
+
   test('sent away for good by a server, it asks again when something new is wanted', () => {
     const { connection, made, last, at } = create()
     connection.want()
