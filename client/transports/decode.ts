@@ -36,7 +36,8 @@ export interface StreamEvent {
  * @throws SluiceError `MESSAGE_INVALID` when its data is not JSON.
  */
 export function decodeData(event: StreamEvent, id: RequestId, transformer: Deserializer): Received {
-  const json = parseJson(event.data)
+  // What JSON.stringify makes of a value that is none; over WebSocket the member is left out.
+  const json = event.data === 'undefined' ? undefined : parseJson(event.data)
   // An empty id is how a stream says "no id"; tRPC's own client reads it so too.
   const eventId = event.id || undefined
   return reading(id, () => {

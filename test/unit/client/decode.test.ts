@@ -117,6 +117,12 @@ describe('an event of a stream', () => {
     expect(decodeData({ data: '5' }, 4, plain)).toEqual({ type: 'data', id: 4, eventId: undefined, data: 5 })
   })
 
+  test('of a generator that yields nothing in particular brings what a WebSocket would have: undefined', () => {
+    const nothing = { type: 'data', id: 4, eventId: undefined, data: undefined }
+    expect(decodeData({ data: 'undefined' }, 4, plain)).toEqual(nothing)
+    expect(decodeFrame('{"id":4,"result":{"type":"data"}}', plain)).toEqual([nothing])
+  })
+
   test('an error has its shape as the whole of its data', () => {
     expect(decodeError(JSON.stringify(error), 4, plain)).toMatchObject({
       type: 'error',
