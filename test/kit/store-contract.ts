@@ -13,7 +13,7 @@ import { describeRetention } from './store-contract/retention.ts'
 import type { StoreContractOptions } from './store-contract/subject.ts'
 import { describeWatching } from './store-contract/watching.ts'
 
-export type { StoreContractOptions, StoreSubject } from './store-contract/subject.ts'
+export type { StoreContractOptions } from './store-contract/subject.ts'
 
 /**
  * Registers the tests. Call it at the top level of a test file.
