@@ -16,7 +16,7 @@
  * Names are UTF-8 to the end of the key; id, offset and at are six bytes, most significant first, so that keys sort
  * as numbers do. A log's records are filed under its id, not its name: ids are never used twice, so names that are
  * prefixes of each other can't touch each other's records, and removing a log is one step however long it is.
- * The longest key is that of a due idempotency key's log name: 408 bytes, of the 1978 that LMDB allows.
+ * The longest key is the due date of a log with the longest name: 408 bytes, of the 1978 that LMDB allows.
  *
  * Small rows are JSON: a person can look at them, and a later version can add to them.
  */

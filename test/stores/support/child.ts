@@ -1,6 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { PublisherLine, PublisherOptions } from './publisher.ts'
 
@@ -32,11 +31,15 @@ export function startPublisher(options: PublisherOptions, maxFileKb?: number): P
   const lines: PublisherLine[] = []
   let errors = ''
   let wake = () => {}
-  createInterface(child.stdout).on('line', line => {
-    lines.push(JSON.parse(line) as PublisherLine)
+  let rest = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    // What follows the last line end is the beginning of a line; of one killed in mid-line nothing more will come.
+    const complete = (rest + text).split('\n')
+    rest = complete.pop() ?? ''
+    lines.push(...complete.map(line => JSON.parse(line) as PublisherLine))
     wake()
   })
-  child.stderr.on('data', (text: Buffer) => (errors += String(text)))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors = (errors + text).slice(-2000)))
   // 'close', not 'exit': by then all that it said has been read.
   const closed = once(child, 'close') as Promise<[number | null]>
 

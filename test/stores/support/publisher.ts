@@ -26,8 +26,6 @@ export type PublisherLine =
   | { readonly refused: string }
   | { readonly saw: readonly number[] }
 
-const say = (line: PublisherLine) => writeSync(1, `${JSON.stringify(line)}\n`)
-
 const options = JSON.parse(process.argv[2] ?? '{}') as PublisherOptions
 const { path, log, writer, lanes, appends = Infinity, watchFor = 0 } = options
 const store = lmdbStore({ path })
@@ -38,6 +36,21 @@ const watching = watchFor > 0 ? watch() : Promise.resolve()
 await Promise.all(Array.from({ length: lanes }, publish))
 await watching
 await store.close()
+
+function say(line: PublisherLine): void {
+  let rest = Buffer.from(`${JSON.stringify(line)}\n`)
+  while (rest.length > 0) rest = rest.subarray(writeSome(rest))
+}
+
+/** The pipe takes what it has room for; it has none while the reader is busy. */
+function writeSome(bytes: Buffer): number {
+  try {
+    return writeSync(1, bytes)
+  } catch (thrown) {
+    if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'EAGAIN')) throw thrown
+    return 0
+  }
+}
 
 async function publish(): Promise<void> {
   while (started < appends) {
