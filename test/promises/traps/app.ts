@@ -18,20 +18,26 @@ const create = (config?: Config) => initTRPC.context<Context>().create({ isDev: 
 
 export const t = create()
 
+interface NumbersOptions {
+  /** What the subscription is built from. */
+  readonly procedure?: typeof t.procedure
+  /** Of the router. */
+  readonly sse?: NonNullable<Config>['sse']
+}
+
 /** Each test has its own. */
-export function createNumbers(config?: Config) {
-  const t = create(config)
+export function createNumbers({ procedure = t.procedure, sse }: NumbersOptions = {}) {
   const topic = createTopic({ name: 'numbers', event: z.object({ n: z.number() }) })
   /** The cursor of each asking, in order; undefined where there was none. */
   const asked: (string | undefined)[] = []
-  const onNumber = t.procedure.input(resumable()).subscription(({ input, signal }) => {
+  const onNumber = procedure.input(resumable()).subscription(({ input, signal }) => {
     asked.push(input.lastEventId)
     return topic.subscribe('all', { after: input.lastEventId, signal })
   })
   const publish = async (...numbers: number[]) => {
     for (const n of numbers) await topic.publish('all', { n })
   }
-  return { onNumber, router: t.router({ onNumber }), asked, publish }
+  return { onNumber, router: create({ sse }).router({ onNumber }), asked, publish }
 }
 
 /** The client's line is cut, something happens, and only then does anybody get through again. */

@@ -158,6 +158,7 @@ describe.each(carriers)('over %s', transport => {
     })
     offerAll()
     await seen.until(1)
+    expect(clock.pending).toBeLessThanOrEqual(1) // a heartbeat's; the one of the attempt is gone
     await clock.advance(5_000)
     expect(client.attempts).toBe(2)
 
@@ -165,6 +166,7 @@ describe.each(carriers)('over %s', transport => {
     app.proxy.stall()
     await publish(2)
     offerAll()
+    expect(clock.pending).toBe(1) // the probe's over WebSocket, the attempt's over SSE
     await clock.advance(2_000)
     app.proxy.resume()
     await clock.advance(1_000)

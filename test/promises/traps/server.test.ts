@@ -42,37 +42,32 @@ describe.each(carriers)('over %s', transport => {
 
   test('what a connection was allowed at its beginning says nothing about the next one (trap 7)', async () => {
     let now = 0
-    const { onNumber, publish, asked } = createNumbers()
-    const guarded = t.procedure.use(({ ctx, next }) => {
+    const procedure = t.procedure.use(({ ctx, next }) => {
       if (now < Number(ctx.token)) return next()
       throw new TRPCError({ code: 'UNAUTHORIZED', message: `It is ${now}, and this ends at ${ctx.token}.` })
     })
-    const contexts: object[] = []
-    const router = t.router({ onNumber, allowed: guarded.query(() => true) })
-    const tokens = ['10', '30', '30']
+    const { router, publish } = createNumbers({ procedure })
+    let token = '10'
     await using app = await createHarness({
       router,
       transport,
-      createContext({ info }) {
-        const context = { token: info.connectionParams?.['token'] }
-        contexts.push(context)
-        return context
-      },
-      link: { connectionParams: () => ({ token: tokens[asked.length] ?? '0' }) },
+      createContext: ({ info }) => ({ token: info.connectionParams?.['token'] }),
+      link: { connectionParams: () => ({ token }) },
     })
     const seen = app.record(client => client.onNumber, {})
     await seen.started
     await publish(1)
     await seen.until(1)
+    // By what it said at first it would be refused now.
     now = 20
+    token = '30'
     await whileAway(app.proxy, () => publish(2))
     await seen.until(2)
-    // By its old token it would be refused, and it has kept its place all the same.
-    expect(await app.client.allowed.query()).toBe(true)
-    expect(contexts.slice(0, 2)).toEqual([{ token: '10' }, { token: '30' }])
-    expect(seen.report(2)).toMatchObject({ delivered: 2, missing: [] })
     now = 40
-    await expect(app.client.allowed.query()).rejects.toMatchObject({ data: { code: 'UNAUTHORIZED' } })
+    await app.proxy.cut()
+    await eventually(() => seen.error !== null)
+    expect(seen.error?.message).toBe('It is 40, and this ends at 30.')
+    expect(seen.numbers).toEqual([1, 2])
   })
 
   test('no timer of a connection outlives it (trap 11)', async () => {
@@ -347,8 +342,9 @@ describe('to an EventSource', () => {
       using byId = open({ id: forged, data: 'real' })
       await byId.until('serialized-error')
       byId.close()
-      expect(byId.events.map(({ type }) => type)).toEqual(['connected', 'serialized-error'])
-      expect(byId.events.at(-1)?.data).toContain('EVENT_ID_INVALID')
+      // Before close() was called it may have come back already, as an EventSource does.
+      expect(byId.events.slice(0, 2).map(({ type }) => type)).toEqual(['connected', 'serialized-error'])
+      expect(byId.events[1]?.data).toContain('EVENT_ID_INVALID')
 
       using byData = open({ id: '1', data: forged })
       await byData.until('message')
