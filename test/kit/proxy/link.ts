@@ -67,8 +67,9 @@ export class Link {
 /** Resets a socket, in whatever state it is. */
 export function reset(socket: Socket): void {
   if (socket.destroyed) return
-  // A socket that is not connected has nothing to reset.
-  if (socket.connecting) socket.destroy()
+  // A socket that is not connected has nothing to reset. One that is being shut down cannot be reset: libuv refuses
+  // (EINVAL), and Node 20 then never emits its `close`.
+  if (socket.connecting || socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()
 }
 
