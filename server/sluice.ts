@@ -16,6 +16,7 @@ import { toWire } from './carriers/ws.ts'
 import { createCounters } from './observe/counters.ts'
 import { takeStats, type SluiceStats } from './observe/stats.ts'
 import type { DrainOptions, SluiceOptions } from './options.ts'
+import { Encodings } from './procedures/encodings.ts'
 import { ErrorDesk, type ErrorListener } from './procedures/present-error.ts'
 import { Connections } from './session/connections.ts'
 import { Limits } from './session/limits.ts'
@@ -79,7 +80,8 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   // An application without one has an empty context, which is what its type says.
   const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
 
-  const subscription = { desk, clock, counters, graceMs: options.graceMs ?? 5_000 }
+  const encodings = new Encodings(options.router)
+  const subscription = { desk, clock, counters, encodings, graceMs: options.graceMs ?? 5_000 }
   const session: SessionDeps = {
     ...subscription,
     connections,
@@ -113,7 +115,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       sendsParams: params.get('connectionParams') === '1',
       createContext: (info: TRPCRequestInfo) => createContext({ req, res: socket, info }),
     }
-    connections.add(new Session(toWire(socket), guest, session))
+    connections.add(new Session(toWire(socket, req.socket), guest, session))
   }
 
   const dismissAll = (carrier?: 'websocket') => {

@@ -6,13 +6,15 @@ import type { Clock, Timer } from '../../shared/clock.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { formatSseControl, formatSseData, sseEvent } from '../../shared/protocol/sse.ts'
 import { unpresentable } from '../procedures/present-error.ts'
-import type { Replies } from '../procedures/replies.ts'
+import type { Encodings } from '../procedures/encodings.ts'
+import type { Batch, Replies } from '../procedures/replies.ts'
 import type { Outlet } from '../session/outlet.ts'
 
 type SseConfig = NonNullable<AnyTRPCRouter['_def']['_config']['sse']>
 
 export interface EventStreamOptions {
   readonly router: AnyTRPCRouter
+  readonly encodings: Encodings
   readonly extensions: Extensions
   readonly clock: Clock
   /** Sends the head. @throws when there can be no stream; `fail` is called then, and nothing else. */
@@ -50,11 +52,20 @@ export class EventStream implements Replies, Disposable {
   }
 
   next(value: unknown): void {
-    const [id, data] = isTrackedEnvelope(value) ? [value[0], value[1]] : [undefined, value]
-    this.#send(formatSseData(this.#toJson(data), id))
+    if (isTrackedEnvelope(value)) this.#send(this.#options.encodings.toEvent(value))
+    else this.#send(formatSseData(this.#toJson(value)))
     // Values that come at once are let through; then the client comes back for more.
     if (this.#config.emitAndEndImmediately) {
       this.#emitTimer ??= this.#options.clock.after(emitGraceMs, () => this.#options.stop())
+    }
+  }
+
+  push(batch: Batch<unknown>): void {
+    if (this.#config.emitAndEndImmediately) {
+      for (const envelope of batch.envelopes) this.next(envelope)
+    } else if (this.#outlet) {
+      this.#outlet.sendPacked(this.#options.encodings.toEvents(batch, this.#outlet.packing))
+      this.#sentAt = this.#options.clock.now()
     }
   }
 

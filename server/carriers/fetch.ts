@@ -1,6 +1,6 @@
 /** WHATWG `Request` and `Response`, as the carriers see them: Next.js, Hono, Bun, Deno, Workers. */
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
-import type { Frame } from '../session/wire.ts'
+import type { Frame, Packing } from '../session/wire.ts'
 import { answer, type HttpDeps } from './http.ts'
 import { pathBelow } from './request.ts'
 import type { ResponseWire, SseHost } from './sse.ts'
@@ -65,13 +65,17 @@ function toHost(req: Request, resolve: (response: Response) => void, deps: HttpD
   }
 }
 
+const encoder = new TextEncoder()
+const toBytes = (frame: Frame) => (typeof frame === 'string' ? encoder.encode(frame) : frame)
+
+/** The host frames the body by itself. */
+const bytes: Packing = { joins: true, pack: toBytes }
+
 /** A body that is written to. What the host has not pulled counts as buffered. */
 function createBody(
   highWaterMark: number,
   onCancel: () => void,
 ): { wire: ResponseWire; body: ReadableStream } {
-  const encoder = new TextEncoder()
-  const toBytes = (frame: Frame) => (typeof frame === 'string' ? encoder.encode(frame) : frame)
   const waiting: (() => void)[] = []
   let controller: ReadableStreamDefaultController<Uint8Array> | null = null
   const settle = () => waiting.splice(0).forEach(gone => gone())
@@ -92,9 +96,10 @@ function createBody(
     { highWaterMark, size: chunk => chunk.byteLength },
   )
   const wire: ResponseWire = {
-    send(frame, gone) {
+    packing: bytes,
+    write(packed, gone) {
       if (!controller) return gone?.()
-      controller.enqueue(toBytes(frame))
+      for (const piece of packed) controller.enqueue(toBytes(piece))
       if (gone) waiting.push(gone)
     },
     get bufferedBytes() {

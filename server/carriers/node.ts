@@ -1,9 +1,11 @@
 /** The requests and responses of Node's `http`, `https` and `http2`, as the carriers see them. */
+import { ServerResponse } from 'node:http'
 import { getTRPCErrorFromUnknown } from '@trpc/server'
 import type { TRPCError } from '@trpc/server'
 import { createURL, incomingMessageToRequest, nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http'
 import type { NodeRequest, NodeResponse } from './context.ts'
-import type { Frame } from '../session/wire.ts'
+import { byteLengthOf, join } from '../session/wire.ts'
+import type { Packed, Packing, Wire } from '../session/wire.ts'
 import { answer, type HttpDeps } from './http.ts'
 import { pathBelow, type RequestHead } from './request.ts'
 import type { ResponseWire, SseHost } from './sse.ts'
@@ -76,24 +78,76 @@ function runMiddleware(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Pro
 }
 
 function toWire(res: NodeResponse, deps: HttpDeps): ResponseWire {
-  // What counts bytes behind an HTTP/2 response is its stream.
-  const sink = 'stream' in res ? res.stream : res
-  // The two kinds have these in common, but their overloads keep TypeScript from seeing it.
-  const writer = res as { write(frame: Frame, written?: () => void): boolean; flush?(): void }
+  // What counts the bytes behind an HTTP/2 response is its stream.
+  const wire =
+    'stream' in res ? throughResponse(res, res.stream) : (throughSocket(res) ?? throughResponse(res, res))
   return {
-    send(frame, gone) {
-      if (res.writableEnded || res.destroyed) return gone?.()
-      writer.write(frame, gone)
-      writer.flush?.() // a compressing middleware holds back what it is not told to pass on
-    },
+    packing: wire.packing,
+    write: wire.write,
     get bufferedBytes() {
-      return sink.writableLength
+      return wire.bufferedBytes
     },
     end() {
       // The head has promised to keep the connection, upon which a client would come back to this very server.
       res.end(() => deps.isDraining() && !('stream' in res) && res.req.socket.end())
     },
   }
+}
+
+/**
+ * Through the response, as everybody does: where it is HTTP/2, not chunked, or where somebody (a compressing
+ * middleware) stands between it and the network.
+ *
+ * @param sink what counts the bytes.
+ */
+function throughResponse(res: NodeResponse, sink: { readonly writableLength: number }): Wire {
+  // The two kinds have these in common, but their overloads keep TypeScript from seeing it.
+  const writer = res as { write(frame: Packed, written?: () => void): boolean; flush?(): void }
+  return {
+    packing: plain,
+    write(packed, gone) {
+      if (res.writableEnded || res.destroyed) return gone?.()
+      writer.write(join(packed), gone && (() => gone()))
+      writer.flush?.() // a compressing middleware holds back what it is not told to pass on
+    },
+    get bufferedBytes() {
+      return sink.writableLength
+    },
+  }
+}
+
+/**
+ * Beside the response, straight to its socket, in chunks that are made once for all who get them: `res.write` makes
+ * a chunk of its own for each, and three writes of it. (1,000 subscribers, one event: 21 µs of CPU each that way, 9
+ * this way; Node 20.) Null where that would get in anybody's way.
+ */
+function throughSocket(res: ServerResponse): Wire | null {
+  res.flushHeaders()
+  const { socket, chunkedEncoding } = res as ServerResponse & { readonly chunkedEncoding?: boolean }
+  // A response that waits for an earlier one on its connection has no socket yet.
+  if (!socket || !chunkedEncoding || res.write !== ServerResponse.prototype.write) return null
+  return {
+    packing: chunked,
+    write(packed, gone) {
+      if (res.writableEnded || res.destroyed || socket.destroyed) return gone?.()
+      socket.write(join(packed), gone && (() => gone()))
+    },
+    get bufferedBytes() {
+      return socket.writableLength
+    },
+  }
+}
+
+const plain: Packing = { joins: true, pack: frame => frame }
+
+/** One chunk (RFC 9112 7.1). */
+const chunked: Packing = {
+  joins: true,
+  pack(frame) {
+    const head = `${byteLengthOf(frame).toString(16)}\r\n`
+    if (typeof frame === 'string') return Buffer.from(`${head}${frame}\r\n`)
+    return Buffer.concat([Buffer.from(head), frame, Buffer.from('\r\n')])
+  },
 }
 
 function writeHead(res: NodeResponse, status: number, headers: Headers, draining: boolean): void {

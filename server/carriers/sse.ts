@@ -78,6 +78,7 @@ export class SseConnection implements Connection {
     const extensions = negotiate(request.head.url.searchParams)
     const stream = new EventStream({
       router: this.#router,
+      encodings: deps.encodings,
       extensions,
       clock: deps.clock,
       open: () => this.#open(),
@@ -258,15 +259,18 @@ export function turnAway(request: SubscriptionRequest, host: SseHost, deps: SseD
     return
   }
   const wire = host.open(200, new Headers(sseHeaders))
+  const outlet = new Outlet(wire, deps.outletHighWater, deps.counters)
   using stream = new EventStream({
     router: desk.router,
+    encodings: deps.encodings,
     extensions: noExtensions,
     clock: deps.clock,
-    open: () => new Outlet(wire, deps.outletHighWater, deps.counters),
+    open: () => outlet,
     fail: () => {}, // the head is sent
     stop: () => {},
   })
   stream.error(shape)
+  outlet.close()
   wire.end()
 }
 

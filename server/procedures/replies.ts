@@ -1,10 +1,13 @@
 import type { TRPCErrorShape } from '@trpc/server/rpc'
+import type { Batch } from '../topics/batch.ts'
+
+export type { Batch }
 
 /**
  * How the answers of one subscription leave it. Declared here, implemented by whoever holds the connection: the
  * session for a WebSocket, the SSE carrier for a response.
  *
- * The order is that of tRPC: `started` once, any number of `next`, then one ending. A subscription that cannot be
+ * The order is that of tRPC: `started` once, any number of `next` and `push`, then one ending. A subscription that cannot be
  * set up says `error` alone.
  */
 export interface Replies {
@@ -17,6 +20,9 @@ export interface Replies {
 
   /** One event. @throws when the value cannot be encoded: the subscription then ends with that error. */
   next(value: unknown): void
+
+  /** Several events of a topic, shared with other subscriptions. @throws as `next`; nothing was sent then. */
+  push(batch: Batch<unknown>): void
 
   /** Something failed. Never throws: a shape that cannot be encoded is replaced by one that can. */
   error(shape: TRPCErrorShape): void

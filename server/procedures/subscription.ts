@@ -20,9 +20,11 @@ import type { Clock } from '../../shared/clock.ts'
 import { SluiceError } from '../../shared/errors.ts'
 import type { Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
+import { feedOf, type Feed } from '../topics/sink.ts'
+import type { Encodings } from './encodings.ts'
 import { settlesWithin } from './grace.ts'
 import { isAbortError, type ErrorDesk, type Origin } from './present-error.ts'
-import type { Replies } from './replies.ts'
+import type { Batch, Replies } from './replies.ts'
 
 /** What a subscription is to do. */
 export interface SubscriptionTask {
@@ -41,6 +43,7 @@ export interface SubscriptionDeps {
   readonly desk: ErrorDesk
   readonly clock: Clock
   readonly counters: Counters
+  readonly encodings: Encodings
   /** How long a generator may take to end after it was told to, in milliseconds. */
   readonly graceMs: number
 }
@@ -60,6 +63,8 @@ export class Subscription implements AsyncDisposable {
   readonly #controller = new AbortController()
   /** Where it begins, if that is known and the client wants to know. */
   #position: string | null = null
+  /** How the source pushes, if it is a topic's: then nobody iterates it. */
+  #feed: Feed<unknown> | null = null
 
   constructor(task: SubscriptionTask, replies: Replies, deps: SubscriptionDeps) {
     this.#task = task
@@ -120,6 +125,7 @@ export class Subscription implements AsyncDisposable {
     }
     const position = this.#task.tellPosition && !signal.aborted ? positionOf(result) : null
     const iterator = result[Symbol.asyncIterator]()
+    this.#feed = feedOf(result)
     try {
       this.#position = await position
       return iterator
@@ -138,6 +144,7 @@ export class Subscription implements AsyncDisposable {
       if (signal.aborted) return { at: 'stopped' }
       of = 'encoding'
       this.#replies.started(this.#position)
+      if (this.#feed) return await this.#attach(this.#feed, iterator)
       for (;;) {
         of = 'source'
         // Once, and not until there is room: who has waited has its turn, or a flood of large events would always
@@ -157,6 +164,47 @@ export class Subscription implements AsyncDisposable {
       // Nobody waits for it any more, but a clean-up that fails must not go unheard.
       this.#reportUnlessAbort(thrown)
       return { at: 'stopped' }
+    }
+  }
+
+  /** The topic pushes into the replies, until it has ended or something fails. */
+  async #attach(feed: Feed<unknown>, iterator: AsyncIterator<unknown, unknown, undefined>): Promise<Outcome> {
+    const replies = this.#replies
+    const failures: unknown[] = []
+    const push = (batch: Batch<unknown>) => {
+      if (failures.length > 0) return
+      try {
+        this.#push(batch)
+      } catch (thrown) {
+        failures.push(thrown)
+        void iterator.return?.() // ends the feed, and never rejects: it is a topic's
+      }
+    }
+    try {
+      await feed({
+        push,
+        get room() {
+          return replies.room
+        },
+      })
+    } catch (thrown) {
+      return { at: 'failed', thrown, of: 'source' }
+    }
+    if (failures.length > 0) return { at: 'failed', thrown: failures[0], of: 'encoding' }
+    return this.#controller.signal.aborted ? { at: 'stopped' } : { at: 'returned' }
+  }
+
+  #push(batch: Batch<unknown>): void {
+    const { counters } = this.#deps
+    try {
+      this.#replies.push(batch)
+      counters.eventsOut += batch.envelopes.length
+    } catch {
+      // One of them cannot be encoded: those before it still go out, and the one itself throws again.
+      for (const envelope of batch.envelopes) {
+        this.#replies.next(envelope)
+        counters.eventsOut += 1
+      }
     }
   }
 

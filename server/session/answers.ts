@@ -1,10 +1,12 @@
 /** Answers as tRPC's messages: one writer per connection, one `Answers` per request on it. */
 import { isTrackedEnvelope, transformTRPCResponse } from '@trpc/server'
-import type { Encoder } from '@trpc/server/adapters/ws'
+import type { TrackedEnvelope } from '@trpc/server'
+import { jsonEncoder, type Encoder } from '@trpc/server/adapters/ws'
 import type { TRPCErrorShape, TRPCResponseMessage } from '@trpc/server/rpc'
 import type { RequestId, ServerResult } from '../../shared/protocol/messages.ts'
 import { unpresentable, type ErrorDesk, type Origin } from '../procedures/present-error.ts'
-import type { Replies } from '../procedures/replies.ts'
+import type { Encodings } from '../procedures/encodings.ts'
+import type { Batch, Replies } from '../procedures/replies.ts'
 import type { Outlet } from './outlet.ts'
 
 /** What an answer repeats of its request. */
@@ -17,12 +19,14 @@ export interface Envelope {
 export class MessageWriter {
   readonly outlet: Outlet
   readonly #encoder: Encoder
+  readonly #encodings: Encodings
   readonly #desk: ErrorDesk
   readonly #origin: () => Origin
 
-  constructor(outlet: Outlet, encoder: Encoder, desk: ErrorDesk, origin: () => Origin) {
+  constructor(outlet: Outlet, encoder: Encoder, encodings: Encodings, desk: ErrorDesk, origin: () => Origin) {
     this.outlet = outlet
     this.#encoder = encoder
+    this.#encodings = encodings
     this.#desk = desk
     this.#origin = origin
   }
@@ -31,6 +35,21 @@ export class MessageWriter {
   result({ id, jsonrpc }: Envelope, result: ServerResult): void {
     // ServerResult is tRPC's own union and one extension, which the transformer leaves alone.
     this.#send({ id, jsonrpc, result } as TRPCResponseMessage)
+  }
+
+  /** Whether what is remembered of shared events can be used: it is what the JSON encoder would write. */
+  get sharesEncodings(): boolean {
+    return this.#encoder === jsonEncoder
+  }
+
+  /** An event with an id. @throws as `result` does. */
+  tracked(head: string, envelope: TrackedEnvelope<unknown>): void {
+    this.outlet.send(this.#encodings.toMessage(head, envelope))
+  }
+
+  /** Events of a topic, which others get, too. @throws as `result` does. */
+  batch(head: string, batch: Batch<unknown>): void {
+    this.outlet.sendPacked(this.#encodings.toMessages(head, batch, this.outlet.packing))
   }
 
   /** Never throws: what cannot be encoded is reported, and replaced by a shape that can. */
@@ -62,10 +81,13 @@ export class MessageWriter {
 export class Answers implements Replies {
   readonly #writer: MessageWriter
   readonly #envelope: Envelope
+  /** How each of its messages begins; null where messages are not JSON. */
+  readonly #head: string | null
 
   constructor(writer: MessageWriter, envelope: Envelope) {
     this.#writer = writer
     this.#envelope = envelope
+    this.#head = writer.sharesEncodings ? JSON.stringify(envelope).slice(0, -1) : null
   }
 
   /** The result of a query or mutation. @throws when it cannot be encoded. */
@@ -82,11 +104,17 @@ export class Answers implements Replies {
 
   next(value: unknown): void {
     if (isTrackedEnvelope(value)) {
+      if (this.#head !== null) return this.#writer.tracked(this.#head, value)
       const [id, data] = value
       this.#writer.result(this.#envelope, { type: 'data', data: { id, data }, id })
     } else {
       this.data(value)
     }
+  }
+
+  push(batch: Batch<unknown>): void {
+    if (this.#head !== null) this.#writer.batch(this.#head, batch)
+    else for (const envelope of batch.envelopes) this.next(envelope)
   }
 
   error(shape: TRPCErrorShape): void {

@@ -1,29 +1,44 @@
 /**
- * The way out of one connection. It counts what goes, and makes subscriptions wait, for two reasons. The network does
- * not take what lies in front of it: so a reader that stops costs a fixed amount of memory, whatever is published.
- * Or the connection has had its share of this turn of the event loop: a generator that never waits for anything
- * would otherwise keep the process from everything else, for as long as the network is fast enough.
+ * The way out of one connection. What becomes ready for it in one turn of the event loop is gathered, and goes out in
+ * one write at the end of the turn; a lone event waits for nothing else.
  *
- * The high-water mark is passed by at most one message per subscription, each of which is sent before its pump looks
- * again.
+ * It counts what goes, and makes subscriptions wait, for two reasons. The network does not take what lies in front of
+ * it: so a reader that stops costs a fixed amount of memory, whatever is published. Or the connection has had its
+ * share of this turn: a generator that never waits for anything would otherwise keep the process from everything
+ * else, for as long as the network is fast enough.
+ *
+ * The high-water mark is passed by at most one message or batch per subscription, each of which is sent before its
+ * pump looks again.
  */
 import type { Counters } from '../observe/counters.ts'
 import { afterThisTurn } from '../turn.ts'
-import type { Frame, Wire } from './wire.ts'
+import { byteLengthOf } from './wire.ts'
+import type { Frame, Packed, Wire } from './wire.ts'
 
-/** More than any carrier adds around one message, in bytes. */
-const framing = 64
-
-/** What one connection may send before others have their turn, in bytes: some 2 ms of small events (Node 20). */
+/** What one connection may gather before others have their turn, in bytes: some 2 ms of small events (Node 20). */
 const bytesPerTurn = 16 * 1024
 
+/** What is gathered is written at once when it grows beyond this: a bound on the size of one write, in bytes. */
+const maxWriteBytes = 64 * 1024
+
 type Reason = 'network' | 'turn'
+
+/** Those with something to write at the end of this turn: one timer for all of them. */
+let gathering: Outlet[] = []
+
+function flushAll(): void {
+  const outlets = gathering
+  gathering = []
+  for (const outlet of outlets) outlet.flush()
+}
 
 export class Outlet implements Disposable {
   readonly #wire: Wire
   readonly #highWaterBytes: number
   readonly #counters: Counters
-  #bytesOfTurn = 0
+  #gathered: Packed[] = []
+  #gatheredBytes = 0
+  #scheduled = false
   #closed = false
 
   /** Why nobody may send; there is room when it is empty. */
@@ -37,20 +52,37 @@ export class Outlet implements Disposable {
     this.#counters = counters
   }
 
-  send(frame: Frame): void {
-    const bytes = typeof frame === 'string' ? Buffer.byteLength(frame) : frame.byteLength
-    this.#counters.bytesOut += bytes
-    // Only a frame that may pass the mark asks to be told: a callback per frame is not free.
-    const mayPass = this.#wire.bufferedBytes + bytes + framing > this.#highWaterBytes
-    this.#wire.send(frame, mayPass ? this.#onGone : undefined)
-    if (mayPass && this.#wire.bufferedBytes > this.#highWaterBytes) this.#pause('network')
+  /** How messages are packed here. */
+  get packing(): Wire['packing'] {
+    return this.#wire.packing
+  }
 
-    this.#bytesOfTurn += bytes
-    if (this.#bytesOfTurn > bytesPerTurn) {
-      this.#bytesOfTurn = 0
-      this.#pause('turn')
-      afterThisTurn(() => this.#resume('turn'))
+  send(frame: Frame): void {
+    this.sendPacked([this.#wire.packing.pack(frame)])
+  }
+
+  /** Sends what was packed by `packing`, here or for another connection. */
+  sendPacked(packed: readonly Packed[]): void {
+    if (this.#closed) return
+    for (const piece of packed) {
+      this.#gathered.push(piece)
+      this.#gatheredBytes += byteLengthOf(piece)
     }
+    if (this.#gatheredBytes > maxWriteBytes) {
+      this.#write()
+    } else if (!this.#scheduled) {
+      this.#scheduled = true
+      if (gathering.push(this) === 1) afterThisTurn(flushAll)
+    }
+    if (this.#gatheredBytes > bytesPerTurn) this.#pause('turn')
+    if (this.bufferedBytes > this.#highWaterBytes) this.#pause('network')
+  }
+
+  /** Writes what has been gathered, before the turn is over. */
+  flush(): void {
+    this.#scheduled = false
+    this.#write()
+    this.#resume('turn')
   }
 
   /** Null while there is room; else a promise for when there is again, or the connection is gone. */
@@ -58,12 +90,15 @@ export class Outlet implements Disposable {
     return this.#waiting?.room ?? null
   }
 
+  /** Bytes that the network has not taken yet, or has not been offered. */
   get bufferedBytes(): number {
-    return this.#wire.bufferedBytes
+    return this.#wire.bufferedBytes + this.#gatheredBytes
   }
 
-  /** Lets all who wait go on; the connection is gone. Does not close the wire. */
+  /** Lets all who wait go on; the connection is gone, or about to be. Does not close the wire. */
   close(): void {
+    if (this.#closed) return
+    this.#write()
     this.#closed = true
     for (const reason of this.#reasons) this.#resume(reason)
   }
@@ -72,9 +107,22 @@ export class Outlet implements Disposable {
     this.close()
   }
 
-  // The last frame that passed the mark is gone, so what remains was sent below it.
-  readonly #onGone = () => {
+  #write(): void {
+    if (this.#gathered.length === 0) return
+    const packed = this.#gathered
+    const bytes = this.#gatheredBytes
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    this.#counters.bytesOut += bytes
+    // Only a write that may pass the mark asks to be told: a callback per write is not free.
+    const mayPass = this.#wire.bufferedBytes + bytes > this.#highWaterBytes
+    this.#wire.write(packed, mayPass ? this.#onGone : undefined)
     if (this.#wire.bufferedBytes <= this.#highWaterBytes) this.#resume('network')
+  }
+
+  // The last write that passed the mark is gone, so what remains was written below it.
+  readonly #onGone = () => {
+    if (this.bufferedBytes <= this.#highWaterBytes) this.#resume('network')
   }
 
   #pause(reason: Reason): void {
@@ -87,8 +135,7 @@ export class Outlet implements Disposable {
   }
 
   #resume(reason: Reason): void {
-    this.#reasons.delete(reason)
-    if (this.#reasons.size > 0) return
+    if (!this.#reasons.delete(reason) || this.#reasons.size > 0) return
     this.#waiting?.end()
     this.#waiting = null
   }

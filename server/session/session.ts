@@ -75,10 +75,12 @@ export class Session implements Connection {
     this.#guest = guest
     this.#deps = deps
     this.#outlet = new Outlet(wire, deps.limits.outletHighWater, deps.counters)
-    this.#writer = new MessageWriter(this.#outlet, deps.encoder, deps.desk, () => this.#nowhere())
+    this.#writer = new MessageWriter(this.#outlet, deps.encoder, deps.encodings, deps.desk, () =>
+      this.#nowhere(),
+    )
     this.#subscriptions = new Subscriptions(deps, deps.limits.maxSubscriptions)
     this.#heartbeat = startHeartbeat(deps.keepAlive, deps.clock, {
-      ping: () => wire.send(ping),
+      ping: () => this.#outlet.send(ping),
       cutOff: () => wire.terminate(),
     })
     this.ended = this.#run()
@@ -97,10 +99,15 @@ export class Session implements Connection {
   }
 
   async close(): Promise<void> {
-    this.#wire.close(1012, 'service restart')
+    this.#sayGoodbye(1012, 'service restart')
     await this.#subscriptions.close()
     if (!(await settlesWithin(this.ended, goodbyeMs, this.#deps.clock))) this.#wire.terminate()
     await this.ended
+  }
+
+  #sayGoodbye(code?: number, reason?: string): void {
+    this.#outlet.flush() // what was said before comes before
+    this.#wire.close(code, reason)
   }
 
   async #run(): Promise<void> {
@@ -124,7 +131,7 @@ export class Session implements Connection {
   #awaitHello(): Disposable {
     const { clock, limits } = this.#deps
     return clock.after(limits.helloMs, () => {
-      if (!this.#context) this.#wire.close(errorTable.SILENT_PEER.close, 'no connection params')
+      if (!this.#context) this.#sayGoodbye(errorTable.SILENT_PEER.close, 'no connection params')
     })
   }
 
@@ -149,7 +156,7 @@ export class Session implements Connection {
       const error = this.#deps.desk.report(thrown, this.#nowhere())
       this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
       // Not at once: requests that have arrived with it get their answer.
-      setImmediate(() => this.#wire.close())
+      setImmediate(() => this.#sayGoodbye())
       return { ok: false, error }
     }
   }
@@ -175,7 +182,7 @@ export class Session implements Connection {
     const frame = binary ? data : data.toString('utf8')
     if (frame === pong) return
     if (frame === ping) {
-      if (!this.#deps.dangerouslyDisablePong) this.#wire.send(pong)
+      if (!this.#deps.dangerouslyDisablePong) this.#outlet.send(pong)
       return
     }
     const context = this.#context

@@ -3,13 +3,28 @@
 /** One message as it goes out: text, or bytes where the encoder makes them. */
 export type Frame = string | Uint8Array
 
+/** A message with the carrier's framing around it. */
+export type Packed = string | Uint8Array
+
+/**
+ * How a carrier frames messages. One object for all wires that do it alike, so that what was packed for one of them
+ * can be written to all.
+ */
+export interface Packing {
+  pack(frame: Frame): Packed
+  /** Whether packed messages may be joined into one piece of bytes. */
+  readonly joins: boolean
+}
+
 export interface Wire {
+  readonly packing: Packing
   /**
-   * Hands a frame on, in order. Never throws; once the connection is closing, frames are dropped.
+   * Writes packed messages, in order, as one piece where the carrier can. Never throws; once the connection is
+   * closing, they are dropped.
    *
-   * @param gone called when this frame and all before it have left for the network, or are lost.
+   * @param gone called when these and all before them have left for the network, or are lost.
    */
-  send(frame: Frame, gone?: () => void): void
+  write(packed: readonly Packed[], gone?: () => void): void
   /** Bytes handed over that the network has not taken yet, the carrier's own framing included. */
   readonly bufferedBytes: number
 }
@@ -29,4 +44,15 @@ export interface DuplexWire extends Wire {
   close(code?: number, reason?: string): void
   /** Cuts the connection without a word. */
   terminate(): void
+}
+
+export function byteLengthOf(packed: Packed): number {
+  return typeof packed === 'string' ? Buffer.byteLength(packed) : packed.byteLength
+}
+
+/** Packed messages of a kind that joins, as one piece. */
+export function join(packed: readonly Packed[]): Packed {
+  const [first, second] = packed
+  if (first !== undefined && second === undefined) return first
+  return Buffer.concat(packed.map(piece => (typeof piece === 'string' ? Buffer.from(piece) : piece)))
 }

@@ -12,7 +12,15 @@ export type Envelope<Item> = TrackedEnvelope<Item>
 export function sealEnvelope<Item>(place: Place, item: Item): Envelope<Item> {
   const envelope = tracked(formatCursor(place), freezeDeep(item))
   Object.freeze(envelope)
+  sealed.add(envelope)
   return envelope
+}
+
+const sealed = new WeakSet<object>()
+
+/** Whether a value is an envelope made here: what it looks like on the wire may be remembered. */
+export function isSealed(value: object): boolean {
+  return sealed.has(value)
 }
 
 function freezeDeep<T>(value: T): T {

@@ -90,11 +90,13 @@ test('10,000 subscriptions come and go and leave nothing behind', async () => {
   const heap = await heapAfterGc()
   const before = resources()
   await cycle(100, 1_000_000)
+  await turn() // what the last answers have waited for
   expect(running).toBe(0)
   expect(server.sluice.stats().subscriptions).toBe(0)
   expect(resources()).toEqual(before)
-  // Less than a byte or two a cycle: anything kept per subscription is a hundred times that.
-  expect((await heapAfterGc()) - heap).toBeLessThan(500_000)
+  // The tables of weak maps grow in steps of some hundred kilobytes, and do not go on growing (measured over 60,000).
+  // Anything kept per subscription would be ten megabytes.
+  expect((await heapAfterGc()) - heap).toBeLessThan(2_000_000)
   socket.terminate()
 })
 
@@ -124,7 +126,8 @@ test('1,000 connections come and go and leave nothing behind, cut or closed', as
   const heap = await heapAfterGc()
   const before = resources()
   await cycle(100)
+  await turn()
   expect(server.sluice.stats().subscriptions).toBe(0)
   expect(resources()).toEqual(before)
-  expect((await heapAfterGc()) - heap).toBeLessThan(1_000_000)
+  expect((await heapAfterGc()) - heap).toBeLessThan(2_000_000)
 })

@@ -7,17 +7,20 @@ import type { Frame, Wire } from '../../server/session/wire.ts'
 function createWire() {
   const queue: { bytes: number; gone?: () => void }[] = []
   const sent: Frame[] = []
+  let writes = 0
   const wire: Wire = {
-    send(frame, gone) {
-      sent.push(frame)
-      queue.push({ bytes: frame.length, gone })
+    packing: { joins: true, pack: frame => frame },
+    write(packed, gone) {
+      writes += 1
+      sent.push(...packed)
+      queue.push({ bytes: packed.reduce((sum, piece) => sum + piece.length, 0), gone })
     },
     get bufferedBytes() {
       return queue.reduce((sum, { bytes }) => sum + bytes, 0)
     },
   }
   const take = (frames: number) => queue.splice(0, frames).forEach(({ gone }) => gone?.())
-  return { wire, sent, take, callbacks: () => queue.filter(({ gone }) => gone).length }
+  return { wire, sent, take, writes: () => writes, callbacks: () => queue.filter(({ gone }) => gone).length }
 }
 
 const turn = () => new Promise(resolve => setImmediate(resolve))
@@ -32,6 +35,7 @@ describe('outlet', () => {
     const outlet = new Outlet(wire, 1_000, createCounters())
     for (let i = 0; i < 10; i++) {
       outlet.send('x'.repeat(100))
+      outlet.flush()
       expect(outlet.room).toBeNull()
       expect(callbacks()).toBe(0)
       take(1)
@@ -42,8 +46,10 @@ describe('outlet', () => {
     const { wire, take } = createWire()
     const outlet = new Outlet(wire, 1_000, createCounters())
     outlet.send('x'.repeat(900))
+    outlet.flush()
     expect(outlet.room).toBeNull()
     outlet.send('x'.repeat(200))
+    outlet.flush()
     const { room } = outlet
     expect(room).not.toBeNull()
     expect(outlet.room).toBe(room)
@@ -58,6 +64,8 @@ describe('outlet', () => {
     const { wire, take } = createWire()
     const outlet = new Outlet(wire, 1_000, createCounters())
     outlet.send('x'.repeat(5_000))
+    expect(outlet.room).not.toBeNull()
+    outlet.flush()
     expect(outlet.room).not.toBeNull()
     take(1)
     expect(outlet.room).toBeNull()
@@ -94,6 +102,37 @@ describe('outlet', () => {
     const outlet = new Outlet(wire, 100, counters)
     outlet.send('é')
     outlet.send(new Uint8Array(3))
+    outlet.flush()
     expect(counters.bytesOut).toBe(5)
+  })
+
+  test('what becomes ready in one turn goes out in one write, in order, and a lone event by itself', async () => {
+    const { wire, sent, writes } = createWire()
+    const outlet = new Outlet(wire, 1_000_000, createCounters())
+    for (const frame of ['a', 'b', 'c']) outlet.send(frame)
+    await Promise.resolve().then(() => outlet.send('d')) // later, in the same turn
+    expect(writes()).toBe(0)
+    await turn()
+    expect(sent).toEqual(['a', 'b', 'c', 'd'])
+    expect(writes()).toBe(1)
+    outlet.send('e')
+    await turn()
+    expect(writes()).toBe(2)
+  })
+
+  test('one write has a bound, however much becomes ready', () => {
+    const { wire, sent } = createWire()
+    const outlet = new Outlet(wire, 1_000_000, createCounters())
+    for (let i = 0; i < 3; i++) outlet.send('x'.repeat(40_000))
+    expect(sent).toHaveLength(2)
+  })
+
+  test('what was gathered goes out before the connection is let go, and nothing after', () => {
+    const { wire, sent } = createWire()
+    const outlet = new Outlet(wire, 1_000, createCounters())
+    outlet.send('last words')
+    outlet.close()
+    outlet.send('too late')
+    expect(sent).toEqual(['last words'])
   })
 })
