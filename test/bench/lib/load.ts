@@ -9,14 +9,18 @@ import type { Carrier, LoadCommand, LoadReport } from './messages.ts'
 const send = (report: LoadReport) => process.send?.(report)
 const needle = Buffer.from(mark)
 
+/** Negative while events have arrived before it was said how many to expect. */
 let missing = 0
+
+function arrive(events: number): void {
+  missing -= events
+  if (missing === 0) send({ is: 'arrived' })
+}
 
 function count(chunk: Buffer): void {
   let found = 0
   for (let at = chunk.indexOf(needle); at !== -1; at = chunk.indexOf(needle, at + needle.length)) found++
-  if (found === 0) return
-  missing -= found
-  if (missing === 0) send({ is: 'arrived' })
+  if (found > 0) arrive(found)
 }
 
 /** A client frame: masked with zeros, which leave the payload as it is (RFC 6455 5.3). */
@@ -64,7 +68,7 @@ function subscribe(port: number, carrier: Carrier): Promise<void> {
 
 process.on('message', async (command: LoadCommand) => {
   if (command.do === 'expect') {
-    missing += command.events
+    arrive(-command.events)
     return
   }
   for (let left = command.subscribers; left > 0; left -= 50) {
