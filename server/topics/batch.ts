@@ -14,5 +14,5 @@ export interface Batch<Item> {
   readonly to: Offset
 }
 
-/** At most so many items in one batch: what is encoded at once, and handed to an outlet at once. */
-export const maxBatchItems = 64
+/** The bounds of one batch: what is encoded at once, and handed to an outlet at once. Bytes as stored. */
+export const batchBounds = { maxItems: 64, maxBytes: 64 * 1024 } as const

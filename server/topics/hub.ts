@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../../shared/clock.ts'
 import type { Epoch, Offset } from '../../shared/protocol/cursor.ts'
 import type { Page, ReadBounds, StoredRecord } from '../stores/store.ts'
 import { afterThisTurn } from '../turn.ts'
-import { maxBatchItems } from './batch.ts'
+import { batchBounds } from './batch.ts'
 import type { Batch } from './batch.ts'
 import { sealEnvelope } from './envelope.ts'
 import type { Envelope } from './envelope.ts'
@@ -21,8 +21,11 @@ import { unborn } from './log.ts'
 import type { Log, LogPlace } from './log.ts'
 import { Ring } from './ring.ts'
 
-/** One read of the tail or of a page: bounded, so that a long log never sits in memory at once. */
-const readBounds: ReadBounds = { maxEvents: 256, maxBytes: 1 << 20 }
+/** One read of the tail: there is one per key and node. */
+const tailBounds: ReadBounds = { maxEvents: 256, maxBytes: 1024 * 1024 }
+
+/** One read of who is behind: held by each of them, also while its connection takes nothing. */
+const pageBounds: ReadBounds = { maxEvents: 256, maxBytes: 128 * 1024 }
 
 const retryAfterMs = 250
 
@@ -35,6 +38,8 @@ export interface HubOptions<Item> {
   readonly decode: (payload: Uint8Array) => Item | null
   /** How many recent items are kept ready. */
   readonly ringSize: number
+  /** How many bytes of them, as stored. */
+  readonly ringBytes: number
   readonly clock: Clock
   readonly onError: (error: Error) => void
 }
@@ -76,7 +81,7 @@ export class Hub<Item> {
   constructor(options: HubOptions<Item>) {
     this.log = options.log
     this.#options = options
-    this.#ring = new Ring(options.ringSize)
+    this.#ring = new Ring(options.ringSize, options.ringBytes)
     this.#opened = this.#open()
     // Whoever asks for the end of the log hears of it; until then nobody needs to.
     this.#opened.catch(() => {})
@@ -129,22 +134,25 @@ export class Hub<Item> {
   batchAfter(offset: Offset): Batch<Item> | null {
     const known = this.#batches.get(offset)
     if (known) return known
-    const to = Math.min(this.#head, offset + maxBatchItems)
-    if (to <= offset || this.#ring.get(offset + 1) === undefined) return null
+    const end = Math.min(this.#head, offset + batchBounds.maxItems)
     const envelopes: Envelope<Item>[] = []
-    for (let at = offset + 1; at <= to; at++) {
-      const slot = this.#ring.get(at)
+    let to = offset
+    for (let bytes = 0; to < end && bytes < batchBounds.maxBytes; to++) {
+      const slot = this.#ring.get(to + 1)
+      if (slot === undefined) break // only where it is not held at all: what follows a held one is held
+      bytes += this.#ring.bytesAt(to + 1)
       if (slot) envelopes.push(slot)
     }
+    if (to === offset) return null
     const batch = { envelopes, from: offset + 1, to }
     // Only a full one is remembered: a shorter one would keep those who come later from what has come since.
-    if (to - offset === maxBatchItems) this.#remember(offset, batch)
+    if (to < this.#head) this.#remember(offset, batch)
     return batch
   }
 
   /** Reads a bounded page after an offset, as it is in the store now. */
   async readPage(after: Offset): Promise<Page> {
-    return this.log.store.read(this.log.name, after, readBounds)
+    return this.log.store.read(this.log.name, after, pageBounds)
   }
 
   seal(epoch: Epoch, record: StoredRecord): Slot<Item> {
@@ -197,7 +205,7 @@ export class Hub<Item> {
       this.#changed = false
       let page: Page
       try {
-        page = await this.readPage(this.#head)
+        page = await this.log.store.read(this.log.name, this.#head, tailBounds)
       } catch (thrown) {
         this.#retryLater(toError(thrown))
         return
@@ -229,9 +237,7 @@ export class Hub<Item> {
       this.#head = oldest.offset - 1
       this.#interruptAll()
     }
-    for (let i = 0; i < page.records.length; i += maxBatchItems) {
-      this.#deliver(epoch, page.records.slice(i, i + maxBatchItems))
-    }
+    for (const records of inBatches(page.records)) this.#deliver(epoch, records)
     this.#wakeAll()
     return this.#head < page.state.last
   }
@@ -243,7 +249,7 @@ export class Hub<Item> {
     for (const record of records) {
       if (record.offset !== this.#head + 1) throw holeAfter(this.log, this.#head, record.offset)
       const slot = this.seal(epoch, record)
-      this.#ring.push(record.offset, slot)
+      this.#ring.push(record.offset, slot, record.payload.byteLength)
       this.#head = record.offset
       if (slot) envelopes.push(slot)
     }
@@ -291,6 +297,20 @@ export class Hub<Item> {
     this.#waiting.clear()
     for (const wake of waiting) wake()
   }
+}
+
+function* inBatches(records: readonly StoredRecord[]): Iterable<readonly StoredRecord[]> {
+  const { maxItems, maxBytes } = batchBounds
+  let from = 0
+  let bytes = 0
+  for (const [i, record] of records.entries()) {
+    bytes += record.payload.byteLength
+    if (i + 1 - from < maxItems && bytes < maxBytes) continue
+    yield records.slice(from, i + 1)
+    from = i + 1
+    bytes = 0
+  }
+  if (from < records.length) yield records.slice(from)
 }
 
 /** A store broke its promise of dense offsets: going on would be a silent gap. */

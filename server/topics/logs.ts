@@ -25,6 +25,7 @@ export interface LogsOptions<Item> {
   readonly retain: Retention | undefined
   readonly onGap: GapPolicy
   readonly ringSize: number
+  readonly ringBytes: number
   readonly lingerMs: number
   readonly checkpointEvery: number
   readonly clock: Clock
@@ -95,9 +96,27 @@ export class Logs<Item> {
   }
 
   #open(key: string): LogInUse<Item> {
-    const { topic, store, decode, ringSize, clock, onError, fold, isLast, checkpointEvery, retain } =
-      this.#options
-    const hub = new Hub<Item>({ log: new Log(store, topic, key), decode, ringSize, clock, onError })
+    const {
+      topic,
+      store,
+      decode,
+      ringSize,
+      ringBytes,
+      clock,
+      onError,
+      fold,
+      isLast,
+      checkpointEvery,
+      retain,
+    } = this.#options
+    const hub = new Hub<Item>({
+      log: new Log(store, topic, key),
+      decode,
+      ringSize,
+      ringBytes,
+      clock,
+      onError,
+    })
     const folding = fold ? new Folding(hub, { fold, isLast, checkpointEvery, retain }) : null
     return { hub, folding, leave: this.#options.onUse?.(key) ?? (() => {}), users: 0, linger: null }
   }

@@ -6,7 +6,7 @@
 import { SluiceError } from '../../shared/errors.ts'
 import type { Gap, GapReason, Snapshot } from '../../shared/items.ts'
 import type { Cursor } from '../../shared/protocol/cursor.ts'
-import { maxBatchItems } from './batch.ts'
+import { batchBounds } from './batch.ts'
 import type { Batch } from './batch.ts'
 import { sealEnvelope } from './envelope.ts'
 import type { Envelope } from './envelope.ts'
@@ -98,7 +98,7 @@ export class Reader<Item> {
   /** The next items that may be had at once, as a batch shared with others where that can be; else `null`. */
   takeBatch(): Batch<Item | Gap | Snapshot<unknown>> | null {
     const { epoch, offset } = this.#place
-    if (this.#ahead.length > 0) return this.#select(this.#ahead.splice(0, maxBatchItems), offset)
+    if (this.#ahead.length > 0) return this.#select(this.#ahead.splice(0, batchBounds.maxItems), offset)
     if (this.#ended || epoch !== this.#hub.epoch) return null
     const batch = this.#hub.batchAfter(offset)
     return batch && this.accept(batch)

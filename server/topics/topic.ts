@@ -33,6 +33,8 @@ export interface TopicOptions<Event extends z.ZodType, State, Policy extends Gap
   readonly onGap?: Policy
   /** Recent events kept in memory per key that is in use, to serve resumes without the store. Default 1,024. */
   readonly ringSize?: number
+  /** And at most so many bytes of them per key, as stored. Default 4 MiB. */
+  readonly ringBytes?: number
   /** A key stays ready in memory for so long after its last subscriber has left. Default 10,000 ms. */
   readonly lingerMs?: number
   /** The folded state is saved after so many events. Default 500. */
@@ -125,6 +127,7 @@ export function createTopic<
     retain,
     onGap: options.onGap ?? (fold ? 'snapshot' : 'error'),
     ringSize: options.ringSize ?? 1024,
+    ringBytes: options.ringBytes ?? 4 * 1024 * 1024,
     lingerMs: options.lingerMs ?? 10_000,
     checkpointEvery: options.checkpointEvery ?? 500,
     clock,

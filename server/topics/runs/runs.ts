@@ -66,6 +66,7 @@ export class Runs {
       retain: undefined,
       onGap: options.fold ? 'snapshot' : 'error',
       ringSize: 1024,
+      ringBytes: 4 * 1024 * 1024,
       lingerMs: 10_000,
       checkpointEvery: 500,
       clock: this.#clock,

@@ -40,6 +40,8 @@ const schedule = fc.record({
   // Asked item by item, or pushed to batch by batch: the same promise holds.
   pushed: fc.boolean(),
   ringSize: fc.integer({ min: 1, max: 16 }),
+  // An event has some ten bytes.
+  ringBytes: fc.integer({ min: 1, max: 200 }),
   maxEvents: fc.option(fc.integer({ min: 1, max: 20 }), { nil: undefined }),
   onGap: fc.constantFrom('error' as const, 'latest' as const, 'snapshot' as const),
   steps: fc.array(step, { minLength: 1, maxLength: 40 }),
@@ -111,13 +113,14 @@ function toPulled(stream: TopicStream<unknown>): AsyncIterator<Envelope<unknown>
 
 test('whatever happens to a log, a subscriber sees the next event or is told that it cannot', async () => {
   await fc.assert(
-    fc.asyncProperty(schedule, async ({ pushed, ringSize, maxEvents, onGap, steps }) => {
+    fc.asyncProperty(schedule, async ({ pushed, ringSize, ringBytes, maxEvents, onGap, steps }) => {
       const store = memoryStore()
       const topic = createTopic({
         name: 'numbers',
         event: z.object({ n: z.number() }),
         store,
         ringSize,
+        ringBytes,
         onGap,
         checkpointEvery: 4,
         lingerMs: 0,
