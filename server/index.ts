@@ -25,14 +25,8 @@ export type { TopicStream } from './topics/stream.ts'
 export type { GapPolicy } from './topics/reader.ts'
 
 // Runs: streams that outlive their request
-export {
-  createRun,
-  type RunHandlerOptions,
-  type RunItem,
-  type RunOptions,
-  type RunProcedures,
-  type RunStatus,
-} from './topics/runs/run.ts'
+export { createRun, type RunItem, type RunOptions, type RunProcedures } from './topics/runs/run.ts'
+export type { RunHandlerOptions, RunStatus } from './topics/runs/runs.ts'
 
 // Stores
 export { memoryStore, type MemoryStoreOptions } from './stores/memory.ts'

@@ -13,10 +13,11 @@ import type {
 } from '@trpc/server'
 import { z } from 'zod'
 import type { Clock } from '../../../shared/clock.ts'
-import type { Fold, RunEnd, RunOutcome, Snapshot } from '../../../shared/items.ts'
+import type { Fold, RunEnd, Snapshot } from '../../../shared/items.ts'
 import { resumable } from '../../../shared/schema.ts'
 import type { Store } from '../../stores/store.ts'
 import { Runs } from './runs.ts'
+import type { RunHandlerOptions, RunStatus } from './runs.ts'
 
 export interface RunOptions<
   Context,
@@ -61,32 +62,11 @@ export interface RunOptions<
   readonly clock?: Clock
 }
 
-export interface RunHandlerOptions<Input, Context> {
-  readonly input: Input
-  /** The context of the request that started the run. */
-  readonly ctx: Context
-  /** Aborted when the run is stopped. Not when a client leaves. */
-  readonly signal: AbortSignal
-  readonly run: { readonly id: string }
-}
-
 /** What `attach` delivers: the events, a state before them where there is a fold, and at last how it ended. */
 export type RunItem<Event, Result, State> =
   | Event
   | RunEnd<Result>
   | ([State] extends [never] ? never : Snapshot<State>)
-
-export type RunStatus<Result> = {
-  readonly id: string
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number
-} & (
-  | { readonly status: 'running' }
-  | (RunOutcome<Result> & {
-      /** Milliseconds since the epoch. */
-      readonly endedAt: number
-    })
-)
 
 /** The four procedures of a kind of run, ready to stand in a router. */
 // Not an interface: tRPC takes a record of procedures, and only a type alias is one.

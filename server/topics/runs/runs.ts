@@ -5,7 +5,7 @@ import { systemClock } from '../../../shared/clock.ts'
 import type { Clock, Timer } from '../../../shared/clock.ts'
 import { isSluiceError, quote, SluiceError, toError } from '../../../shared/errors.ts'
 import { isRunEnd } from '../../../shared/items.ts'
-import type { Fold, RunEnd } from '../../../shared/items.ts'
+import type { Fold, RunEnd, RunOutcome } from '../../../shared/items.ts'
 import { memoryStore } from '../../stores/memory.ts'
 import type { Store } from '../../stores/store.ts'
 import { checkTopicName, Log } from '../log.ts'
@@ -17,8 +17,28 @@ import { Lease } from './lease.ts'
 import { reapIfDead } from './reaper.ts'
 import { packRecord, unpackRecord } from './record.ts'
 import type { RunState } from './record.ts'
-import type { RunHandlerOptions, RunStatus } from './run.ts'
 import { RunWriter } from './writer.ts'
+
+export interface RunHandlerOptions<Input, Context> {
+  readonly input: Input
+  /** The context of the request that started the run. */
+  readonly ctx: Context
+  /** Aborted when the run is stopped. Not when a client leaves. */
+  readonly signal: AbortSignal
+  readonly run: { readonly id: string }
+}
+
+export type RunStatus<Result> = {
+  readonly id: string
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+} & (
+  | { readonly status: 'running' }
+  | (RunOutcome<Result> & {
+      /** Milliseconds since the epoch. */
+      readonly endedAt: number
+    })
+)
 
 export interface RunsOptions {
   readonly name: string

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { memoryStore } from '../../../server/stores/memory.ts'
 import { createRun } from '../../../server/topics/runs/run.ts'
-import type { RunHandlerOptions } from '../../../server/topics/runs/run.ts'
+import type { RunHandlerOptions } from '../../../server/topics/runs/runs.ts'
 import { isRunEnd, isSnapshot } from '../../../shared/items.ts'
 import { createFakeClock } from '../../kit/fake-clock.ts'
 
