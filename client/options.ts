@@ -68,8 +68,8 @@ interface Options {
   readonly connectTimeoutMs?: number
   /**
    * Silence after which the server is asked for a sign of life, in milliseconds; `Infinity`: never. Default 30,000.
-   * Over SSE nothing can be asked: there the server's own pings are waited for, where it sends any, so that this
-   * must not be less than their interval (30 s unless the server says otherwise).
+   * Over SSE nothing can be asked: there the server's own pings are waited for, if it says that it sends any, and
+   * never for less than their interval. `sse.client.reconnectAfterInactivityMs` of the router goes before this.
    */
   readonly heartbeatMs?: number
   /** How long the server has to answer that before the connection is given up, in milliseconds. Default 10,000. */

@@ -60,8 +60,9 @@ export function decodeError(text: string, id: RequestId, transformer: Deserializ
 /** The `connected` event: options of the server for this stream. */
 export interface ConnectedOptions {
   readonly position: string | undefined
-  /** True when the server took up our wish for extensions. */
-  readonly extended: boolean
+  /** How often the server pings while it has nothing to say, in milliseconds; undefined where it promises no pings. */
+  readonly pingMs: number | undefined
+  /** tRPC's own: silence after which the application wants the stream opened anew, in milliseconds. */
   readonly reconnectAfterInactivityMs: number | undefined
 }
 
@@ -69,14 +70,11 @@ export interface ConnectedOptions {
 export function decodeConnected(text: string): ConnectedOptions {
   const options = text === '' ? {} : parseJson(text)
   if (!isRecord(options)) throw invalid(text)
-  const { position, reconnectAfterInactivityMs } = options
+  const { position, pingMs, reconnectAfterInactivityMs } = options
   return {
     position: typeof position === 'string' ? position : undefined,
-    extended: 'position' in options,
-    reconnectAfterInactivityMs:
-      typeof reconnectAfterInactivityMs === 'number' && reconnectAfterInactivityMs > 0
-        ? reconnectAfterInactivityMs
-        : undefined,
+    pingMs: toDuration(pingMs),
+    reconnectAfterInactivityMs: toDuration(reconnectAfterInactivityMs),
   }
 }
 
@@ -87,6 +85,10 @@ export function parseJson(text: string): unknown {
   } catch (cause) {
     throw invalid(text, cause)
   }
+}
+
+function toDuration(value: unknown): number | undefined {
+  return typeof value === 'number' && value > 0 ? value : undefined
 }
 
 function decodeMessage(message: unknown, transformer: Deserializer): Received {

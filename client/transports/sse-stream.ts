@@ -7,7 +7,7 @@ import type { Timer } from '../../shared/clock.ts'
 import { sseEvent } from '../../shared/protocol/sse.ts'
 import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { decodeConnected, decodeData, decodeError } from './decode.ts'
+import { decodeConnected, decodeData, decodeError, type ConnectedOptions } from './decode.ts'
 import { refusal } from './refusal.ts'
 import { toLoss } from './transport.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
@@ -38,7 +38,9 @@ export class SseStream {
   /** An event came: whatever ends the response now, it was of use. */
   #brought = false
   readonly #connectTimer: Timer
-  /** Set once the server has shown that it sends signs of life: a stock one need not. */
+  /** How long the server may be silent, in milliseconds; Infinity until it has promised signs of life. */
+  #quietMs = Infinity
+  /** Takes over from the connect timer; null while nothing is read. */
   #watchdog: Watchdog | null = null
 
   /** Sends the request at once. */
@@ -116,11 +118,10 @@ export class SseStream {
     const { flow } = this.#asked
     if (!flow?.full) return
     // A peer that we do not listen to cannot be called silent.
-    const watched = this.#watchdog !== null
     this.#watchdog?.stop()
     this.#watchdog = null
     await flow.whenRoom()
-    if (watched && !this.#over) this.#watch(this.#options.heartbeatMs)
+    if (!this.#over) this.#watch()
   }
 
   #heard(): void {
@@ -148,18 +149,16 @@ export class SseStream {
         this.#brought = true
         return this.#reports.received(decodeData(event, id, output))
       case sseEvent.connected: {
-        const { position, extended, reconnectAfterInactivityMs } = decodeConnected(event.data)
+        const connected = decodeConnected(event.data)
         this.#connectTimer.cancel()
-        if (reconnectAfterInactivityMs !== undefined) this.#watch(reconnectAfterInactivityMs)
-        else if (extended) this.#watch(this.#options.heartbeatMs)
+        this.#quietMs = allowedSilence(connected, this.#options.heartbeatMs)
+        this.#watch()
         this.#connected = true
         this.#reports.connected()
-        return this.#reports.received({ type: 'started', id, position })
+        return this.#reports.received({ type: 'started', id, position: connected.position })
       }
       case sseEvent.ping:
-        // Who pings once goes on to do so.
-        if (this.#watchdog === null) this.#watch(this.#options.heartbeatMs)
-        return
+        return // that it came is all that it says
       case sseEvent.error:
         return this.#finish(decodeError(event.data, id, output))
       case sseEvent.return:
@@ -176,12 +175,12 @@ export class SseStream {
     else this.#finish(outcome)
   }
 
-  #watch(quietMs: number): void {
+  #watch(): void {
     this.#watchdog?.stop()
     const { clock, heartbeatTimeoutMs } = this.#options
     this.#watchdog = new Watchdog({
       clock,
-      quietMs,
+      quietMs: this.#quietMs,
       answerMs: heartbeatTimeoutMs,
       onSilent: () =>
         this.#lose({
@@ -210,6 +209,16 @@ export class SseStream {
     this.#watchdog?.stop()
     this.#abort.abort()
   }
+}
+
+/**
+ * By what the server says of itself, and by nothing else: a stream without pings may be quiet for as long as nothing
+ * happens, and one with pings is dead without them, whether or not the first has come yet.
+ */
+function allowedSilence(connected: ConnectedOptions, heartbeatMs: number): number {
+  const { pingMs, reconnectAfterInactivityMs } = connected
+  if (reconnectAfterInactivityMs !== undefined) return reconnectAfterInactivityMs // the application's own wish
+  return pingMs === undefined ? Infinity : Math.max(heartbeatMs, pingMs)
 }
 
 function isEventStream(response: Response): boolean {

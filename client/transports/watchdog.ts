@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../../shared/clock.ts'
 
 export interface WatchdogOptions {
   readonly clock: Clock
-  /** Silence after which the peer is asked, in milliseconds. */
+  /** Silence after which the peer is asked, in milliseconds; `Infinity`: it may be silent for ever. */
   readonly quietMs: number
   /** Time to answer, in milliseconds. */
   readonly answerMs: number

@@ -47,8 +47,16 @@ export class EventStream implements Replies, Disposable {
   }
 
   started(position: string | null): void {
-    const { client } = this.#config
-    this.#begin(position === null ? { ...client } : { ...client, position })
+    try {
+      this.#pingMs = pingInterval(this.#config, this.#options.extensions)
+      this.#outlet = this.#options.open()
+    } catch (thrown) {
+      this.#failed = true
+      throw thrown
+    }
+    const hello = { ...this.#config.client, ...this.#extensionsOf(position) }
+    this.#send(formatSseControl(sseEvent.connected, JSON.stringify(hello)))
+    if (this.#pingMs !== Infinity) this.#watchSilence()
   }
 
   next(value: unknown): void {
@@ -95,16 +103,13 @@ export class EventStream implements Replies, Disposable {
     this.#emitTimer?.cancel()
   }
 
-  #begin(hello: object): void {
-    try {
-      this.#pingMs = pingInterval(this.#config, this.#options.extensions)
-      this.#outlet = this.#options.open()
-    } catch (thrown) {
-      this.#failed = true
-      throw thrown
+  /** What `connected` says beyond tRPC's own members; to a stock client that is nothing. */
+  #extensionsOf(position: string | null): { readonly position?: string; readonly pingMs?: number } {
+    const tellPing = this.#options.extensions.heartbeats && this.#pingMs !== Infinity
+    return {
+      ...(position === null ? {} : { position }),
+      ...(tellPing ? { pingMs: this.#pingMs } : {}),
     }
-    this.#send(formatSseControl(sseEvent.connected, JSON.stringify(hello)))
-    if (this.#pingMs !== Infinity) this.#watchSilence()
   }
 
   /** One timer, moved once per period and not per event. */

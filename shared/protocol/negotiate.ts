@@ -14,7 +14,10 @@ const sluiceVersion = '1'
 export interface Extensions {
   /** The server tells the cursor at which a subscription begins, so that a quiet one can be resumed. */
   readonly position: boolean
-  /** The server sends heartbeats over SSE although the application has configured none. */
+  /**
+   * The server sends heartbeats over SSE although the application has configured none, and tells how often they come
+   * whoever configured them, so that the client knows which silence means a dead line.
+   */
   readonly heartbeats: boolean
 }
 

@@ -45,6 +45,7 @@ const router = t.router({
   lost: t.procedure.subscription(() => positioned(() => Promise.reject(new Error('store is down')))),
 })
 
+type SseConfig = NonNullable<Parameters<typeof initTRPC.create>[0]>['sse']
 type Options = Partial<SluiceOptions<typeof router>>
 const start = (options: Options = {}, port = 0) => serve({ router, port, host: '127.0.0.1', ...options })
 
@@ -52,6 +53,13 @@ async function bodyOf(url: string): Promise<string> {
   const response = await RawResponse.open(url)
   await response.ended
   return response.text
+}
+
+/** The options in a stream's `connected` event. */
+async function helloOf(url: string): Promise<unknown> {
+  const [connected = ''] = (await bodyOf(url)).split('\n\n\n')
+  expect(connected).toMatch(/^event: connected\ndata: /)
+  return JSON.parse(connected.slice(connected.indexOf('{')))
 }
 
 describe('hosts', () => {
@@ -157,15 +165,41 @@ describe('extensions', () => {
     expect(await heard('?sluice=1', 'wrapped')).toBe(plain)
     expect(await heard('?sluice=1', 'lost')).toContain('store is down')
 
-    expect(await bodyOf(`${app.url}/positioned?sluice=1`)).toMatch(
-      /^event: connected\ndata: {"position":"p.1"}\n/,
-    )
-    expect(await bodyOf(`${app.url}/positioned`)).toMatch(/^event: connected\ndata: {}\n/)
-    expect(await bodyOf(`${app.url}/wrapped?sluice=1`)).toMatch(/^event: connected\ndata: {}\n/)
+    expect(await helloOf(`${app.url}/positioned?sluice=1`)).toMatchObject({ position: 'p.1' })
+    expect(await helloOf(`${app.url}/positioned`)).toEqual({})
+    expect(await helloOf(`${app.url}/positioned?sluice=2`)).toEqual({})
+    expect(await helloOf(`${app.url}/wrapped?sluice=1`)).not.toHaveProperty('position')
     expect(await bodyOf(`${app.url}/lost?sluice=1`)).toContain('event: serialized-error\n')
     expect(app.sluice.stats().subscriptions).toBe(0)
     await app.close()
   })
+
+  test.each<[string, SseConfig, number | undefined]>([
+    ['of ours', undefined, 30_000],
+    [
+      'of ours, below the silence that the app allows',
+      { client: { reconnectAfterInactivityMs: 5_000 } },
+      2_500,
+    ],
+    ["of the app's own", { ping: { enabled: true, intervalMs: 60_000 } }, 60_000],
+    ["of the app's own, at tRPC's interval", { ping: { enabled: true } }, 1_000],
+    ['that the app has switched off', { ping: { enabled: false } }, undefined],
+    ['that never come', { ping: { enabled: true, intervalMs: Infinity } }, undefined],
+  ])(
+    'the interval of pings %s is told over SSE as it is, and only to a client that asked',
+    async (_, sse, pingMs) => {
+      const pinging = initTRPC.create({ isDev: false, sse })
+      const one = pinging.procedure.subscription(async function* () {
+        yield 1
+      })
+      await using app = await serve({ router: pinging.router({ one }), port: 0, host: '127.0.0.1' })
+      const stock = sse?.client ?? {}
+      expect(await helloOf(`${app.url}/one?sluice=1`)).toEqual(
+        pingMs === undefined ? stock : { ...stock, pingMs },
+      )
+      expect(await helloOf(`${app.url}/one`)).toEqual(stock)
+    },
+  )
 
   test('a client that asked gets a ping after 30 s of silence over SSE, a stock one as its app has it', async () => {
     const clock = createFakeClock()

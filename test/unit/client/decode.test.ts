@@ -135,16 +135,15 @@ describe('an event of a stream', () => {
   })
 
   test('the first one tells the position, and how long silence may last', () => {
-    expect(decodeConnected('{}')).toEqual({
-      position: undefined,
-      extended: false,
-      reconnectAfterInactivityMs: undefined,
-    })
-    expect(decodeConnected('{"position":"a.b.0","reconnectAfterInactivityMs":5000}')).toEqual({
-      position: 'a.b.0',
-      extended: true,
+    const nothing = { position: undefined, pingMs: undefined, reconnectAfterInactivityMs: undefined }
+    expect(decodeConnected('{}')).toEqual(nothing)
+    expect(decodeConnected('{"position":"a.b.0"}')).toEqual({ ...nothing, position: 'a.b.0' })
+    expect(decodeConnected('{"pingMs":30000}')).toEqual({ ...nothing, pingMs: 30_000 })
+    expect(decodeConnected('{"reconnectAfterInactivityMs":5000}')).toEqual({
+      ...nothing,
       reconnectAfterInactivityMs: 5_000,
     })
+    expect(decodeConnected('{"position":1,"pingMs":0,"reconnectAfterInactivityMs":"5"}')).toEqual(nothing)
     expect(() => decodeConnected('[]')).toThrow(expect.objectContaining({ code: 'MESSAGE_INVALID' }))
   })
 })

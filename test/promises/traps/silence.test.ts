@@ -1,0 +1,119 @@
+/**
+ * Trap 15 of DESIGN.md section 8 from the client's side: health is what was received, and a line that is open may be
+ * dead. The other way round, a line that is quiet need not be. The server's side is in server.test.ts beside this file.
+ */
+import { createFakeClock, createHarness, eventually } from 'trpc-sluice/testing'
+import { describe, expect, test } from 'vitest'
+import { carriers, createNumbers, t, whileAway } from './app.ts'
+
+/** How long a client waits for a sign of life, 40 s in all, and then until it comes back. */
+const patience = { heartbeatMs: 30_000, heartbeatTimeoutMs: 10_000, retryDelayMs: () => 10 }
+
+const complete = (delivered: number) => ({ delivered, missing: [], repeated: [], outOfOrder: [] })
+
+describe.each(carriers)('over %s', transport => {
+  test('health is what was received: a line that is open and dead is noticed (trap 15)', async () => {
+    const { router, publish } = createNumbers()
+    const clock = createFakeClock()
+    await using app = await createHarness({ router, transport, link: { ...patience, clock } })
+    const seen = app.record(client => client.onNumber, {})
+    await seen.started
+    await publish(1)
+    await seen.until(1)
+    app.proxy.stall()
+    await publish(2)
+    await clock.advance(39_000)
+    expect(app.link.connection.get().at).toBe('ready')
+    expect(app.proxy.connections).toBe(1)
+    await clock.advance(1_000)
+    expect(app.link.connection.get()).toMatchObject({ at: 'waiting', why: { code: 'SILENT_PEER' } })
+    app.proxy.resume()
+    await clock.advance(10)
+    await seen.until(2)
+    expect(seen.report(2)).toEqual(complete(2))
+  })
+
+  test('a line that dies after a resume is noticed before the first ping (trap 15)', async () => {
+    const { router, asked, publish } = createNumbers()
+    const clock = createFakeClock()
+    await using app = await createHarness({ router, transport, link: { ...patience, clock } })
+    const seen = app.record(client => client.onNumber, {})
+    await seen.started
+    await publish(1)
+    await seen.until(1)
+    await whileAway(app.proxy, async () => {
+      await eventually(() => app.link.connection.get().at === 'waiting')
+      await publish(2)
+    })
+    await clock.advance(10)
+    await seen.until(2)
+    expect(asked).toHaveLength(2)
+    app.proxy.stall()
+    await publish(3)
+    await clock.advance(40_000)
+    expect(app.link.connection.get()).toMatchObject({ at: 'waiting', why: { code: 'SILENT_PEER' } })
+    app.proxy.resume()
+    await clock.advance(10)
+    await seen.until(3)
+    expect(seen.report(3)).toEqual(complete(3))
+  })
+
+  test('a line that dies is noticed also where a generator of the app knows no position (trap 15)', async () => {
+    const own = t.procedure.subscription(async function* ({ signal }) {
+      yield 1
+      await new Promise(resolve => signal?.addEventListener('abort', resolve))
+    })
+    const clock = createFakeClock()
+    const router = t.router({ own })
+    await using app = await createHarness({ router, transport, link: { ...patience, clock } })
+    const seen = app.record(client => client.own)
+    await seen.until(items => items.length === 1)
+    app.proxy.stall()
+    await clock.advance(40_000)
+    expect(app.link.connection.get()).toMatchObject({ at: 'waiting', why: { code: 'SILENT_PEER' } })
+  })
+})
+
+describe('over sse', () => {
+  test('a stream whose app has switched pings off may be quiet, and is not taken for dead (trap 15)', async () => {
+    const { router, asked, publish } = createNumbers({ sse: { ping: { enabled: false } } })
+    const clock = createFakeClock()
+    await using app = await createHarness({ router, transport: 'sse', link: { ...patience, clock } })
+    const seen = app.record(client => client.onNumber, {})
+    await seen.started
+    await clock.advance(3_600_000)
+    expect(app.link.connection.get()).toMatchObject({ at: 'ready', since: 0 })
+    await publish(1)
+    await seen.until(1)
+    expect(asked).toHaveLength(1)
+  })
+
+  test('pings rarer than the client would wait are waited for, and missed when they do not come (trap 15)', async () => {
+    const { router } = createNumbers({ sse: { ping: { enabled: true, intervalMs: 60_000 } } })
+    const clock = createFakeClock()
+    await using app = await createHarness({ router, transport: 'sse', link: { ...patience, clock } })
+    const seen = app.record(client => client.onNumber, {})
+    await seen.started
+    await clock.advance(69_999)
+    expect(app.link.connection.get()).toMatchObject({ at: 'ready', since: 0 })
+    await clock.advance(1)
+    expect(app.link.connection.get()).toMatchObject({ at: 'waiting', why: { code: 'SILENT_PEER' } })
+  })
+
+  test('a server that falls silent before it has accepted is given up after the time to connect (trap 15)', async () => {
+    const { router, publish } = createNumbers()
+    const clock = createFakeClock()
+    const link = { ...patience, clock, connectTimeoutMs: 5_000 }
+    await using app = await createHarness({ router, transport: 'sse', link })
+    app.proxy.stall()
+    const seen = app.record(client => client.onNumber, {})
+    await eventually(() => app.proxy.connections === 1)
+    await clock.advance(5_000)
+    expect(app.link.connection.get()).toMatchObject({ at: 'waiting', why: { code: 'CONNECTION_LOST' } })
+    app.proxy.resume()
+    await clock.advance(10)
+    await seen.started
+    await publish(1)
+    await seen.until(1)
+  })
+})
