@@ -3,6 +3,7 @@ export { createSluice, type Sluice } from './sluice.ts'
 export { serve, type Served, type ServeOptions } from './serve.ts'
 export type { DrainOptions, ErrorReport, SluiceOptions } from './options.ts'
 export type { FetchContextOptions, NodeContextOptions } from './carriers/context.ts'
+export type { AddressOf } from './carriers/address.ts'
 export type { AllowedOrigins } from './carriers/upgrade.ts'
 export type { KeepAlive } from './session/liveness.ts'
 export type { SluiceStats } from './observe/stats.ts'
@@ -23,6 +24,7 @@ export {
 export type { HistoryEvent, HistoryOptions, HistoryPage } from './topics/history.ts'
 export type { TopicStream } from './topics/stream.ts'
 export type { GapPolicy } from './topics/reader.ts'
+export type { WhenSlow } from './topics/when-slow.ts'
 
 // Runs: streams that outlive their request
 export { createRun, type RunItem, type RunOptions, type RunProcedures } from './topics/runs/run.ts'

@@ -36,6 +36,13 @@ interface CodeEntry {
 }
 
 export const errorTable = {
+  BATCH_TOO_LONG: {
+    status: 400,
+    close: 4400,
+    trpc: 'BAD_REQUEST',
+    retry: 'never',
+    help: 'Send fewer messages in one frame, or raise limits.maxBatchLength on the server.',
+  },
   CONFLICT: {
     status: 409,
     close: 4409,
@@ -98,6 +105,20 @@ export const errorTable = {
     trpc: 'PRECONDITION_FAILED',
     retry: 'never',
     help: 'Events after the cursor are gone. Load fresh state and subscribe without the cursor, or give the topic another gap policy.',
+  },
+  IDLE: {
+    status: 408,
+    close: 4508,
+    trpc: 'TIMEOUT',
+    retry: 'resume',
+    help: 'Nothing was asked for too long on a connection without a subscription. Connect again when there is something to ask.',
+  },
+  INPUT_TOO_DEEP: {
+    status: 400,
+    close: 4400,
+    trpc: 'BAD_REQUEST',
+    retry: 'never',
+    help: 'Send input that is nested less, or raise limits.maxDepth on the server.',
   },
   INTERNAL: {
     status: 500,
@@ -162,12 +183,26 @@ export const errorTable = {
     retry: 'never',
     help: 'Start the run first, or check its id: it may have passed its retention.',
   },
+  SERVER_FULL: {
+    status: 503,
+    close: 4503,
+    trpc: 'SERVICE_UNAVAILABLE',
+    retry: 'elsewhere',
+    help: 'This server has as many connections as it takes (limits.maxConnections). Connect again later; another one may answer.',
+  },
   SILENT_PEER: {
     status: 408,
     close: 4508,
     trpc: 'TIMEOUT',
     retry: 'resume',
     help: 'Nothing was heard from the other side for too long. Connect again and resume.',
+  },
+  STALLED: {
+    status: 408,
+    close: 4508,
+    trpc: 'TIMEOUT',
+    retry: 'resume',
+    help: 'The client took no events for longer than its subscription allows. It resumes with its last cursor.',
   },
   STORE_CLOSED: {
     status: 503,
@@ -189,6 +224,20 @@ export const errorTable = {
     trpc: 'INTERNAL_SERVER_ERROR',
     retry: 'never',
     help: 'The procedure yielded a value that its own output schema refuses.',
+  },
+  TOO_MANY_CONNECTIONS: {
+    status: 429,
+    close: 4503,
+    trpc: 'TOO_MANY_REQUESTS',
+    retry: 'resume',
+    help: 'Close connections that are no longer needed, or raise limits.maxConnectionsPerAddress on the server. Behind a proxy, see addressOf.',
+  },
+  TOO_MANY_MESSAGES: {
+    status: 429,
+    close: 4503,
+    trpc: 'TOO_MANY_REQUESTS',
+    retry: 'resume',
+    help: 'Send less per second, or raise limits.messagesPerSecond and limits.maxMessageBurst on the server.',
   },
   TOO_MANY_SUBSCRIPTIONS: {
     status: 429,

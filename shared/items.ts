@@ -3,14 +3,22 @@
  * receive them too, and are told apart by one reserved member.
  */
 
-/** Events between the client's cursor and this place are gone; what follows is contiguous again. */
-export interface Gap {
-  readonly $sluice: 'gap'
-  /** `trimmed`: retention dropped them. `reborn`: the log was wiped and began a new epoch. */
-  readonly reason: GapReason
-}
+/** Events before this place are missing; what follows is contiguous again. */
+export type Gap =
+  | {
+      readonly $sluice: 'gap'
+      /** `trimmed`: retention dropped them. `reborn`: the log was wiped and began a new epoch. */
+      readonly reason: 'trimmed' | 'reborn'
+    }
+  | {
+      readonly $sluice: 'gap'
+      /** The reader was too slow, and asked for the latest (`whenSlow: { policy: 'drop-oldest' }`). */
+      readonly reason: 'dropped'
+      /** How many events. */
+      readonly dropped: number
+    }
 
-export type GapReason = 'trimmed' | 'reborn'
+export type GapReason = Gap['reason']
 
 /** The state of the topic's fold at this place; events after it are deltas to it. */
 export interface Snapshot<State> {

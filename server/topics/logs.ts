@@ -14,6 +14,8 @@ import { toStream } from './stream.ts'
 import type { TopicStream } from './stream.ts'
 import { Subscriber } from './subscriber.ts'
 import type { GapPolicy } from './reader.ts'
+import { checkWhenSlow } from './when-slow.ts'
+import type { WhenSlow } from './when-slow.ts'
 
 export interface LogsOptions<Item> {
   readonly topic: string
@@ -39,6 +41,7 @@ export interface LogSubscription<Item> {
   readonly from?: 'start' | 'end'
   readonly signal?: AbortSignal | undefined
   readonly filter?: (item: Item) => boolean
+  readonly whenSlow?: WhenSlow<Item>
 }
 
 interface LogInUse<Item> {
@@ -58,7 +61,9 @@ export class Logs<Item> {
   }
 
   /** @throws SluiceError `KEY_INVALID`, at once; everything else comes from the iteration. */
-  subscribe(key: string, { after, from = 'end', signal, filter }: LogSubscription<Item>): TopicStream<Item> {
+  subscribe(key: string, subscription: LogSubscription<Item>): TopicStream<Item> {
+    const { after, from = 'end', signal, filter, whenSlow = 'wait' } = subscription
+    checkWhenSlow(whenSlow)
     const { hub, folding } = this.#acquire(key)
     const subscriber = new Subscriber({
       hub,
@@ -67,7 +72,9 @@ export class Logs<Item> {
       after,
       from,
       filter,
+      whenSlow,
       signal,
+      clock: this.#options.clock,
       isLast: this.#options.isLast,
       onEnd: () => this.#release(key, hub),
     })

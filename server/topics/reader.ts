@@ -4,7 +4,7 @@
  * taken yet lies in the ring or in the store, whatever is published meanwhile: it is a cursor, not a queue.
  */
 import { SluiceError } from '../../shared/errors.ts'
-import type { Gap, GapReason, Snapshot } from '../../shared/items.ts'
+import type { Gap, Snapshot } from '../../shared/items.ts'
 import type { Cursor } from '../../shared/protocol/cursor.ts'
 import { batchBounds } from './batch.ts'
 import type { Batch } from './batch.ts'
@@ -15,6 +15,8 @@ import type { Hub, Slot } from './hub.ts'
 import { unborn } from './log.ts'
 import type { LogPlace } from './log.ts'
 import type { Folding } from './snapshot.ts'
+import { Conflation } from './when-slow.ts'
+import type { WhenSlow } from './when-slow.ts'
 
 /** What a topic does for a subscriber whose next events are gone. */
 export type GapPolicy =
@@ -34,6 +36,7 @@ export interface ReaderOptions<Item> {
   readonly from: 'start' | 'end'
   /** Which events to leave out. */
   readonly filter: ((item: Item) => boolean) | undefined
+  readonly whenSlow: WhenSlow<Item>
   /** Nothing comes after this item; `null` where there is no such item. */
   readonly isLast: ((item: Item) => boolean) | null
 }
@@ -47,12 +50,17 @@ export class Reader<Item> {
   #place: LogPlace = { epoch: unborn, offset: 0 }
   /** What was read ahead: at most one page, or what a start or gap puts before the next item. */
   #ahead: Slot<Item | Gap | Snapshot<unknown>>[] = []
+  /** The latest of each key, where a reader that is behind wants no more. */
+  readonly #conflation: Conflation<Item> | null
   #ended = false
   #wake: (() => void) | null = null
 
   constructor(options: ReaderOptions<Item>) {
     this.#options = options
     this.#hub = options.hub
+    const { whenSlow } = options
+    const conflates = whenSlow !== 'wait' && whenSlow.policy === 'conflate'
+    this.#conflation = conflates ? new Conflation(whenSlow.by) : null
   }
 
   get ended(): boolean {
@@ -67,6 +75,7 @@ export class Reader<Item> {
   get atHead(): boolean {
     return (
       this.#ahead.length === 0 &&
+      !this.#conflation?.size &&
       !this.#hub.failure &&
       this.#place.epoch === this.#hub.epoch &&
       this.#place.offset === this.#hub.head
@@ -87,8 +96,10 @@ export class Reader<Item> {
 
   /** The next item that may be had at once; `undefined` when there is none: then `readOn`. */
   take(): Delivered<Item> | undefined {
+    if (this.#conflation) return this.#takeConflated(this.#conflation)
+    this.#dropOldest()
     while (!this.#ended) {
-      const slot = this.#ahead.length > 0 ? this.#ahead.shift() : this.#fromRing()
+      const slot = this.#next()
       if (slot === undefined) return undefined
       if (slot && this.#passes(slot)) return slot
     }
@@ -97,6 +108,8 @@ export class Reader<Item> {
 
   /** The next items that may be had at once, as a batch shared with others where that can be; else `null`. */
   takeBatch(): Batch<Item | Gap | Snapshot<unknown>> | null {
+    if (this.#conflation) return this.#takeConflatedBatch()
+    this.#dropOldest()
     const { epoch, offset } = this.#place
     if (this.#ahead.length > 0) return this.#select(this.#ahead.splice(0, batchBounds.maxItems), offset)
     if (this.#ended || epoch !== this.#hub.epoch) return null
@@ -119,6 +132,47 @@ export class Reader<Item> {
         envelopes.push(slot)
     }
     return { envelopes, from, to: this.#place.offset }
+  }
+
+  #next(): Slot<Item | Gap | Snapshot<unknown>> | undefined {
+    return this.#ahead.length > 0 ? this.#ahead.shift() : this.#fromRing()
+  }
+
+  /** Gathers all that is there before it delivers the first: what comes later may replace it. */
+  #takeConflated(conflation: Conflation<Item>): Delivered<Item> | undefined {
+    for (let slot = this.#next(); slot !== undefined; slot = this.#next()) {
+      if (slot && isControl(slot[1])) {
+        // A gap or a state makes what lay before it of no interest.
+        conflation.clear()
+        return slot
+      }
+      // What is not control is an Item.
+      if (slot && this.#passes(slot)) conflation.add(slot as Envelope<Item>)
+    }
+    const { epoch, offset } = this.#place
+    const hasMore = epoch === this.#hub.epoch && offset < this.#hub.head
+    return this.#ended || hasMore ? undefined : conflation.shift()
+  }
+
+  #takeConflatedBatch(): Batch<Item | Gap | Snapshot<unknown>> | null {
+    const envelopes: Delivered<Item>[] = []
+    while (envelopes.length < batchBounds.maxItems) {
+      const envelope = this.take()
+      if (!envelope) break
+      envelopes.push(envelope)
+    }
+    const { offset } = this.#place
+    return envelopes.length > 0 ? { envelopes, from: offset, to: offset } : null
+  }
+
+  #dropOldest(): void {
+    const { whenSlow } = this.#options
+    if (whenSlow === 'wait' || whenSlow.policy !== 'drop-oldest' || this.#ahead.length > 0) return
+    const { epoch, offset } = this.#place
+    const dropped = this.#hub.head - whenSlow.maxLag - offset
+    if (epoch !== this.#hub.epoch || dropped <= 0) return
+    this.#place = { epoch, offset: offset + dropped }
+    this.#putAhead({ $sluice: 'gap', reason: 'dropped', dropped })
   }
 
   /** Whether an item is to be delivered. The last one of all ends the reader. */
@@ -219,7 +273,7 @@ export class Reader<Item> {
     return state ? { epoch: state.epoch, offset: state.first - 1 } : { epoch: unborn, offset: 0 }
   }
 
-  async #meetGap(reason: GapReason): Promise<void> {
+  async #meetGap(reason: 'trimmed' | 'reborn'): Promise<void> {
     const { onGap, folding } = this.#options
     if (onGap === 'snapshot' && folding) return this.#giveSnapshot(folding)
     if (onGap === 'latest') {

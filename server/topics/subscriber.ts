@@ -6,15 +6,18 @@
  *     pushing: starting --> behind  <--> live    (in the hub's loop)    --> ended
  *                              (return, abort, error or the last item end it from anywhere)
  */
+import type { Clock } from '../../shared/clock.ts'
 import type { Cursor } from '../../shared/protocol/cursor.ts'
 import type { Batch } from './batch.ts'
 import type { LiveSubscriber } from './hub.ts'
 import { Reader } from './reader.ts'
 import type { Delivered, ReaderOptions } from './reader.ts'
 import type { Sink } from './sink.ts'
+import { roomWithin } from './when-slow.ts'
 
 export interface SubscriberOptions<Item> extends ReaderOptions<Item> {
   readonly signal: AbortSignal | undefined
+  readonly clock: Clock
   /** Called once, however the subscriber ends. */
   readonly onEnd: () => void
 }
@@ -68,10 +71,9 @@ export class Subscriber<Item> {
     try {
       if (!reader.ended) await this.#started
       while (!reader.ended) {
-        if (sink.room) {
-          await sink.room
-          continue
-        }
+        // Once, and not until there is room: who has waited has its turn, or a flood would always be first again.
+        if (sink.room) await this.#waitFor(sink.room)
+        if (reader.ended) break
         const batch = reader.takeBatch()
         if (batch) deliver(sink, batch)
         else if (reader.atHead) await this.#live(sink)
@@ -80,6 +82,12 @@ export class Subscriber<Item> {
     } finally {
       this.#end()
     }
+  }
+
+  #waitFor(room: Promise<void>): Promise<void> {
+    const { whenSlow, clock } = this.#options
+    const disconnects = whenSlow !== 'wait' && whenSlow.policy === 'disconnect'
+    return disconnects ? roomWithin(room, whenSlow.afterMs, clock) : room
   }
 
   /** In the hub's loop, until the sink is full, the hub interrupts, or the subscriber ends. */

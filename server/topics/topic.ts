@@ -17,6 +17,7 @@ import { Logs } from './logs.ts'
 import { packPayload, unpackPayload } from './payload.ts'
 import type { GapPolicy } from './reader.ts'
 import type { TopicStream } from './stream.ts'
+import type { WhenSlow } from './when-slow.ts'
 
 export interface TopicOptions<Event extends z.ZodType, State, Policy extends GapPolicy> {
   /** 1 to 64 letters, digits, dots, dashes or underscores. The same name in the same store is the same topic. */
@@ -62,7 +63,10 @@ export interface Published {
   readonly duplicate: boolean
 }
 
-export interface SubscribeOptions<Event> {
+/** What a slow reader may ask for without being told of gaps. */
+type Lossless<Event> = Exclude<WhenSlow<Event>, { readonly policy: 'drop-oldest' }>
+
+export interface SubscribeOptions<Event, Slow extends WhenSlow<Event> = Lossless<Event>> {
   /** Go on after this cursor: the id of the last event received. */
   readonly after?: string | undefined
   /** Where a newcomer begins. Default `end`: only what is published from now on. A topic with a fold gives its state instead. */
@@ -71,6 +75,8 @@ export interface SubscribeOptions<Event> {
   readonly signal?: AbortSignal | undefined
   /** Skips the events for which it returns false, before they cost anything on the wire. */
   readonly filter?: (event: Event) => boolean
+  /** What happens while events come faster than they are taken. Default `wait`: nothing is lost. */
+  readonly whenSlow?: Slow
 }
 
 export interface Topic<Input, Event, Item> {
@@ -86,9 +92,11 @@ export interface Topic<Input, Event, Item> {
    * Every retained event of the key after the cursor, in order, each exactly once, and then what comes. Return it
    * from a subscription as it is: a quiet subscription can then be resumed too.
    *
-   * @throws SluiceError from the iteration: `CURSOR_INVALID`, or `GAP` under the policy `error`.
+   * @throws SluiceError from the iteration: `CURSOR_INVALID`, `GAP` under the policy `error`, or `STALLED`.
    */
   subscribe(key: string, options?: SubscribeOptions<Event>): TopicStream<Item>
+  /** As above, with a `Gap` where a reader that was too slow has lost events. */
+  subscribe(key: string, options: SubscribeOptions<Event, WhenSlow<Event>>): TopicStream<Item | Gap>
   /** History, newest page first. */
   read(key: string, options: HistoryOptions): Promise<HistoryPage<Event>>
 }
@@ -112,7 +120,6 @@ export function createTopic<
 ): Topic<z.input<Event>, z.output<Event>, TopicItem<z.output<Event>, State, Policy>> {
   checkTopicName(options.name)
   type Value = z.output<Event>
-  type Item = TopicItem<Value, State, Policy>
   const { name, event: schema, retain, fold, clock = systemClock } = options
   const store = options.store ?? memoryStore({ clock })
   const onError = options.onError ?? (error => console.error(`[sluice] topic "${name}":`, error))
@@ -153,9 +160,9 @@ export function createTopic<
         duplicate: appended.duplicates[0] === true,
       }
     },
-    subscribe(key, subscribeOptions = {}) {
-      // The gap and snapshot items that the policy adds are in the type of the topic's items, not of its events.
-      return logs.subscribe(key, subscribeOptions) as TopicStream<Item>
+    subscribe(key: string, subscribeOptions: SubscribeOptions<Value, WhenSlow<Value>> = {}) {
+      // The gaps and states that the policies add are in the type of what is delivered, not of the topic's events.
+      return logs.subscribe(key, subscribeOptions) as TopicStream<never>
     },
     read(key, historyOptions) {
       return readHistory<Value>(

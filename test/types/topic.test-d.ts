@@ -83,3 +83,8 @@ createRun({ name: 'x', procedure: t.procedure, input: z.string(), event: z.strin
   .handler(async function* () {
     yield 1
   })
+
+const dropping = plain.subscribe('k', { whenSlow: { policy: 'drop-oldest', maxLag: 10 } })
+expectTypeOf<ItemOf<typeof dropping>[1]>().toEqualTypeOf<Message | Gap>()
+const conflating = plain.subscribe('k', { whenSlow: { policy: 'conflate', by: message => message.text } })
+expectTypeOf<ItemOf<typeof conflating>[1]>().toEqualTypeOf<Message>()

@@ -1,0 +1,77 @@
+/** What a subscription does for a reader that takes events more slowly than they come. */
+import type { Clock } from '../../shared/clock.ts'
+import { SluiceError } from '../../shared/errors.ts'
+import type { Envelope } from './envelope.ts'
+
+export type WhenSlow<Event> =
+  /** Everything is delivered, as late as it may be: what waits lies in the ring or in the store. The default. */
+  | 'wait'
+  /** While the reader is behind, only the latest event of each key is delivered, in the order of the latest ones. */
+  | { readonly policy: 'conflate'; readonly by: (event: Event) => string }
+  /** A reader that is more than `maxLag` events behind loses the oldest of them, and is told so by a `Gap`. */
+  | { readonly policy: 'drop-oldest'; readonly maxLag: number }
+  /** A connection that takes nothing for so long, in milliseconds, ends the subscription with a `STALLED` error. */
+  | { readonly policy: 'disconnect'; readonly afterMs: number }
+
+/** @throws RangeError for a bound that makes no sense. */
+export function checkWhenSlow(whenSlow: WhenSlow<never>): void {
+  if (whenSlow === 'wait' || whenSlow.policy === 'conflate') return
+  const [name, value] =
+    whenSlow.policy === 'disconnect' ? ['afterMs', whenSlow.afterMs] : ['maxLag', whenSlow.maxLag]
+  if (!(value >= 1)) throw new RangeError(`whenSlow.${name} is ${value}; pass a number of at least 1.`)
+}
+
+/** The latest event of each key, in the order in which they came. As large as there are keys, whatever is published. */
+export class Conflation<Item> {
+  readonly #by: (item: Item) => string
+  readonly #latest = new Map<string, Envelope<Item>>()
+
+  constructor(by: (item: Item) => string) {
+    this.#by = by
+  }
+
+  get size(): number {
+    return this.#latest.size
+  }
+
+  add(envelope: Envelope<Item>): void {
+    const key = this.#by(envelope[1])
+    // Taken out first, for a map keeps the place of a key that it knows: cursors must go up.
+    this.#latest.delete(key)
+    this.#latest.set(key, envelope)
+  }
+
+  shift(): Envelope<Item> | undefined {
+    for (const [key, envelope] of this.#latest) {
+      this.#latest.delete(key)
+      return envelope
+    }
+    return undefined
+  }
+
+  clear(): void {
+    this.#latest.clear()
+  }
+}
+
+/** Waits for room, no longer than `afterMs`. @throws SluiceError `STALLED` when there was none by then. */
+export function roomWithin(room: Promise<void>, afterMs: number, clock: Clock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(afterMs, () =>
+      reject(
+        new SluiceError(
+          'STALLED',
+          `The client has taken nothing for ${afterMs} ms. Resume with the last cursor.`,
+          {
+            data: { afterMs },
+          },
+        ),
+      ),
+    )
+    const settled = () => {
+      timer.cancel()
+      resolve()
+    }
+    room.then(settled, settled)
+  })
+}

@@ -1,0 +1,77 @@
+import { createTopic } from 'trpc-sluice/server'
+import { createFakeClock } from 'trpc-sluice/testing'
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { feedOf } from '../../../server/topics/sink.ts'
+import type { Feed } from '../../../server/topics/sink.ts'
+
+const Price = z.object({ symbol: z.string(), price: z.number() })
+
+function prices() {
+  const clock = createFakeClock()
+  const topic = createTopic({ name: 'prices', event: Price, clock })
+  const publish = async (...events: [symbol: string, price: number][]) => {
+    for (const [symbol, price] of events) await topic.publish('all', { symbol, price })
+  }
+  return { clock, topic, publish }
+}
+
+async function take<T>(stream: AsyncIterable<readonly [string, T, unknown]>, count: number): Promise<T[]> {
+  const items: T[] = []
+  for await (const [, item] of stream) if (items.push(item) === count) break
+  return items
+}
+
+test('a reader that is behind gets the latest of each key, in the order of the latest', async () => {
+  const { topic, publish } = prices()
+  const stream = topic.subscribe('all', { whenSlow: { policy: 'conflate', by: ({ symbol }) => symbol } })
+  await publish(['A', 1], ['B', 1], ['A', 2], ['C', 1], ['A', 3])
+  const seen = (await take(stream, 3)).map(item => `${item.symbol}${item.price}`)
+  expect(seen).toEqual(['B1', 'C1', 'A3'])
+})
+
+test('a reader that keeps up gets every event, conflated or not', async () => {
+  const { topic, publish } = prices()
+  const stream = topic.subscribe('all', { whenSlow: { policy: 'conflate', by: ({ symbol }) => symbol } })
+  for (const price of [1, 2, 3]) {
+    await publish(['A', price])
+    expect((await stream.next()).value?.[1]).toEqual({ symbol: 'A', price })
+  }
+})
+
+test('drop-oldest keeps the latest events and says how many it has dropped', async () => {
+  const { topic, publish } = prices()
+  const stream = topic.subscribe('all', { whenSlow: { policy: 'drop-oldest', maxLag: 2 } })
+  await publish(['A', 1], ['A', 2], ['A', 3], ['A', 4], ['A', 5])
+  await new Promise(resolve => setImmediate(resolve)) // until the hub knows of all of them
+  const seen = await take(stream, 3)
+  expect(seen).toEqual([
+    { $sluice: 'gap', reason: 'dropped', dropped: 3 },
+    { symbol: 'A', price: 4 },
+    { symbol: 'A', price: 5 },
+  ])
+})
+
+test('a connection that takes nothing ends the subscription after its time, and not before', async () => {
+  const { clock, topic } = prices()
+  const stream = topic.subscribe('all', { whenSlow: { policy: 'disconnect', afterMs: 1000 } })
+  const feed = feedOf(stream) as Feed<unknown>
+  const ended = feed({ push: () => {}, room: new Promise(() => {}) }).then(
+    () => 'ended',
+    (error: { code: string }) => error.code,
+  )
+  await clock.advance(999)
+  expect(await Promise.race([ended, 'running'])).toBe('running')
+  await clock.advance(1)
+  expect(await ended).toBe('STALLED')
+})
+
+test('a bound that makes no sense is refused at once', () => {
+  const { topic } = prices()
+  expect(() => topic.subscribe('all', { whenSlow: { policy: 'drop-oldest', maxLag: 0 } })).toThrow(
+    'maxLag is 0',
+  )
+  expect(() => topic.subscribe('all', { whenSlow: { policy: 'disconnect', afterMs: Number.NaN } })).toThrow(
+    'afterMs',
+  )
+})
