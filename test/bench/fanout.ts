@@ -5,21 +5,11 @@
  *
  *     npm run bench -- fanout [--rounds 3] [--seconds 2] [--json figures.json]
  */
-import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { startChild } from './lib/child.ts'
 import type { Carrier, Command, Implementation, LoadCommand, LoadReport, Report } from './lib/messages.ts'
-import { figure, formatTable, median } from './lib/table.ts'
+import { compare, options } from './lib/compare.ts'
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '2' },
-    json: { type: 'string' },
-  },
-})
-const rounds = Number(values.rounds)
-const measuredMs = Number(values.seconds) * 1000
+const measuredMs = options.seconds * 1000
 
 interface Scenario {
   readonly carrier: Carrier
@@ -39,7 +29,7 @@ async function measure(
   await using server = startChild<Command, Report>('./server.ts', implementation)
   await using load = startChild<LoadCommand, LoadReport>('./load.ts')
   const [{ port }] = await Promise.all([server.hear('ready'), load.hear('listening')])
-  load.tell({ do: 'connect', port, carrier, subscribers })
+  load.tell({ do: 'connect', port, carrier, subscribers, path: 'onEvent', input: null })
   await load.hear('connected')
 
   const tick = async () => {
@@ -61,35 +51,9 @@ async function measure(
   return (await spent).cpuMicros / (ticks * perTick * subscribers)
 }
 
-const results = []
-for (const scenario of scenarios) {
-  const figures: Record<Implementation, number[]> = { stock: [], sluice: [] }
-  for (let round = 0; round < rounds; round++) {
-    for (const implementation of ['stock', 'sluice'] as const) {
-      figures[implementation].push(await measure(implementation, scenario))
-    }
-  }
-  const ratio = median(figures.stock) / median(figures.sluice)
-  results.push({ ...scenario, ...figures, ratio })
-  console.log(
-    `${scenario.carrier}, ${scenario.subscribers} subscribers, ${scenario.perTick} per tick: ${figure(ratio)} times less CPU than stock`,
-  )
-}
-
-const spread = (values: readonly number[]) =>
-  `${figure(median(values))} (${figure(Math.min(...values))}–${figure(Math.max(...values))})`
-console.log(
-  `\nServer CPU per delivered event in µs: median (spread) of ${rounds} rounds, Node ${process.version}\n`,
+await compare(
+  scenarios.map(scenario => ({
+    name: `fan-out, ${scenario.carrier}, ${scenario.subscribers} subscribers, ${scenario.perTick} per tick`,
+    measure: implementation => measure(implementation, scenario),
+  })),
 )
-console.log(
-  formatTable(
-    ['fan-out', 'stock tRPC', 'Sluice', 'ratio'],
-    results.map(({ carrier, subscribers, perTick, stock, sluice, ratio }) => [
-      `${carrier}, ${subscribers} subscribers, ${perTick} per tick`,
-      spread(stock),
-      spread(sluice),
-      `${figure(ratio)}×`,
-    ]),
-  ),
-)
-if (values.json) writeFileSync(values.json, JSON.stringify({ node: process.version, results }, null, 2))

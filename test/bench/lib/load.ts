@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { mark } from './event.ts'
-import type { Carrier, LoadCommand, LoadReport } from './messages.ts'
+import type { LoadCommand, LoadReport } from './messages.ts'
 
 const send = (report: LoadReport) => process.send?.(report)
 const needle = Buffer.from(mark)
@@ -29,20 +29,32 @@ function clientFrame(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x81, 0x80 | payload.length, 0, 0, 0, 0]), payload])
 }
 
-const opening: Record<Carrier, { request: string; ready: string; subscribe?: Buffer }> = {
-  websocket: {
+interface Opening {
+  readonly request: string
+  /** What the server says when the subscription runs. */
+  readonly ready: string
+  /** Sent once the socket is a WebSocket. */
+  readonly subscribe?: Buffer
+}
+
+function toOpening({ carrier, path, input }: Extract<LoadCommand, { do: 'connect' }>): Opening {
+  const json = { json: input }
+  if (carrier === 'sse') {
+    const query = encodeURIComponent(JSON.stringify(json))
+    return {
+      request: `GET /${path}?input=${query} HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+      ready: 'event: connected',
+    }
+  }
+  return {
     request:
       'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     ready: '"started"',
-    subscribe: clientFrame(
-      JSON.stringify({ id: 1, method: 'subscription', params: { path: 'onEvent', input: { json: null } } }),
-    ),
-  },
-  sse: { request: 'GET /onEvent HTTP/1.1\r\nHost: localhost\r\n\r\n', ready: 'event: connected' },
+    subscribe: clientFrame(JSON.stringify({ id: 1, method: 'subscription', params: { path, input: json } })),
+  }
 }
 
-function subscribe(port: number, carrier: Carrier): Promise<void> {
-  const { request, ready, subscribe: message } = opening[carrier]
+function subscribe(port: number, { request, ready, subscribe: message }: Opening): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1')
     let head = ''
@@ -57,6 +69,7 @@ function subscribe(port: number, carrier: Carrier): Promise<void> {
       if (!head.includes(ready)) return
       socket.off('data', onHead)
       socket.on('data', count)
+      count(chunk) // events may have come with it
       resolve()
     }
     socket.on('data', onHead)
@@ -71,10 +84,9 @@ process.on('message', async (command: LoadCommand) => {
     arrive(-command.events)
     return
   }
+  const opening = toOpening(command)
   for (let left = command.subscribers; left > 0; left -= 50) {
-    await Promise.all(
-      Array.from({ length: Math.min(50, left) }, () => subscribe(command.port, command.carrier)),
-    )
+    await Promise.all(Array.from({ length: Math.min(50, left) }, () => subscribe(command.port, opening)))
   }
   send({ is: 'connected' })
 })

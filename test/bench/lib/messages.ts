@@ -13,7 +13,14 @@ export type Report =
   | { readonly is: 'spent'; readonly cpuMicros: number; readonly rssBytes: number }
 
 export type LoadCommand =
-  | { readonly do: 'connect'; readonly port: number; readonly carrier: Carrier; readonly subscribers: number }
+  | {
+      readonly do: 'connect'
+      readonly port: number
+      readonly carrier: Carrier
+      readonly subscribers: number
+      readonly path: string
+      readonly input: unknown
+    }
   /** Say so when so many more events have arrived. */
   | { readonly do: 'expect'; readonly events: number }
 

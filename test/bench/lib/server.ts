@@ -17,10 +17,17 @@ import { createEvent, Event } from './event.ts'
 
 const t = initTRPC.create({ transformer: superjson })
 
+/** A generator that never waits for anything but its reader: a file, a fast model. */
+const flood = t.procedure.input(z.object({ events: z.number() })).subscription(async function* ({ input }) {
+  for (let n = 1; n <= input.events; n++) yield createEvent(n)
+  await new Promise(() => {}) // the end of the measurement, not of the stream
+})
+
 /** The usual recipe for stock tRPC: an emitter, and a generator per subscriber. */
 function stock(server: http.Server) {
   const emitter = new EventEmitter().setMaxListeners(0)
   const router = t.router({
+    flood,
     onEvent: t.procedure.input(z.unknown()).subscription(async function* ({ signal }) {
       for await (const [n] of on(emitter, 'event', signal ? { signal } : {})) {
         yield tracked(String(n), createEvent(n as number))
@@ -35,6 +42,7 @@ function stock(server: http.Server) {
 function sluice(server: http.Server) {
   const topic = createTopic({ name: 'bench', event: Event, retain: { maxEvents: 2048 } })
   const router = t.router({
+    flood,
     onEvent: t.procedure.input(z.unknown()).subscription(({ signal }) => topic.subscribe('all', { signal })),
   })
   const { node, upgrade } = createSluice({ router })
