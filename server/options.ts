@@ -7,6 +7,7 @@ import type { Clock } from '../shared/clock.ts'
 import type { OperationKind } from '../shared/protocol/messages.ts'
 import type { AdapterOptions } from './carriers/http.ts'
 import type { FetchContextOptions, NodeContextOptions, NodeRequest } from './carriers/context.ts'
+import type { AddressOf } from './carriers/address.ts'
 import type { AllowedOrigins } from './carriers/upgrade.ts'
 import type { Limits } from './session/limits.ts'
 import type { KeepAlive } from './session/liveness.ts'
@@ -61,12 +62,19 @@ interface BaseOptions<TRouter extends AnyTRPCRouter> {
   readonly allowBatching?: boolean
   /** @deprecated tRPC's older word for `allowBatching`. */
   readonly batching?: { readonly enabled: boolean }
-  /** The longest batch; default: no limit. A longer one is refused as bad input. */
+  /** The longest batch, in tRPC's word; default: `limits.maxBatchLength`. A longer one is refused as bad input. */
   readonly maxBatchSize?: number
   /** A Connect middleware that runs before each HTTP request, such as `cors()`; Node only. */
   readonly middleware?: AdapterOptions['middleware']
   /** What strangers may send and hold; see `Limits`. */
   readonly limits?: z.input<typeof Limits>
+  /**
+   * Whose a request is, for `limits.maxConnectionsPerAddress`; null for one that is not to be counted by address.
+   * Default: the address at the other end of the socket, unless that is of a private network or this machine, and so
+   * most likely a proxy. Behind a proxy, read the header that it sets:
+   * `addressOf: req => req.headers['x-real-ip'] ?? null`.
+   */
+  readonly addressOf?: AddressOf
   /**
    * How long a generator may take to end after it was told to, in milliseconds; default 5,000. One that overstays is
    * counted, and reported to `onError`.

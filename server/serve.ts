@@ -1,11 +1,13 @@
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { AnyTRPCRouter } from '@trpc/server'
 import type { DrainOptions, SluiceOptions } from './options.ts'
 import '../shared/scope.ts'
 import { systemClock } from '../shared/clock.ts'
+import type { SluiceErrorCode } from '../shared/errors.ts'
 import { settlesWithin } from './procedures/grace.ts'
-import { createSluice, type Sluice } from './sluice.ts'
+import { Limits } from './session/limits.ts'
+import { buildSluice, type InnerSluice, type Sluice } from './sluice.ts'
 
 export type ServeOptions<TRouter extends AnyTRPCRouter> = SluiceOptions<TRouter> & {
   /** 0 takes a free one. */
@@ -40,9 +42,8 @@ export interface Served extends AsyncDisposable {
 export async function serve<TRouter extends AnyTRPCRouter>(options: ServeOptions<TRouter>): Promise<Served> {
   const { port, host, ...rest } = options
   // What remains after taking two members out of the intersection is its other half.
-  const sluice = createSluice(rest as unknown as SluiceOptions<TRouter>)
-  const server = http.createServer(sluice.node)
-  server.on('upgrade', sluice.upgrade)
+  const sluice = buildSluice(rest as unknown as SluiceOptions<TRouter>)
+  const server = createServer(sluice, Limits.parse(options.limits ?? {}))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {
@@ -73,6 +74,41 @@ export async function serve<TRouter extends AnyTRPCRouter>(options: ServeOptions
     close: how => (closing ??= close(how)),
     [Symbol.asyncDispose]: () => (closing ??= close()),
   }
+}
+
+function createServer(sluice: InnerSluice, { requestHeadMs, requestMs }: Limits): http.Server {
+  const server = http.createServer(
+    {
+      headersTimeout: Math.min(requestHeadMs, requestMs),
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(requestHeadMs / 2, 5_000),
+    },
+    sluice.node,
+  )
+  server.on('upgrade', sluice.upgrade)
+  server.on('clientError', (error, socket) => {
+    turnAway(error, socket as Socket, sluice) // a Duplex by its type, for those who hand in another
+  })
+  return server
+}
+
+/** What Node answers by itself where nobody listens, and counts for us. */
+function turnAway(error: Error & { readonly code?: string }, socket: Socket, sluice: InnerSluice): void {
+  if (error.code !== 'ECONNRESET') {
+    const [status, code] = refusalOf(error.code)
+    sluice.refused(code)
+    // Not into a response that has begun.
+    if (socket.writable && socket.bytesWritten === 0) {
+      socket.write(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`)
+    }
+  }
+  socket.destroy() // whether or not the peer reads
+}
+
+function refusalOf(code: string | undefined): readonly [status: number, code: SluiceErrorCode] {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'SILENT_PEER']
+  if (code === 'HPE_HEADER_OVERFLOW') return [431, 'PAYLOAD_TOO_LARGE']
+  return [400, 'MESSAGE_INVALID']
 }
 
 function toHostname(host: string | undefined): string {

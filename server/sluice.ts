@@ -6,18 +6,22 @@ import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
 import { systemClock } from '../shared/clock.ts'
 import { negotiate } from '../shared/protocol/negotiate.ts'
-import type { CreateContext } from './carriers/context.ts'
+import { addressOfSocket, type AddressOf } from './carriers/address.ts'
+import type { CreateContext, NodeRequest } from './carriers/context.ts'
 import { createFetchHandler, type FetchHandler } from './carriers/fetch.ts'
 import type { HttpDeps } from './carriers/http.ts'
 import { createNodeHandler, type NodeHandler } from './carriers/node.ts'
 import { normalizeBasePath } from './carriers/request.ts'
 import { createUpgradeHandler, type UpgradeHandler } from './carriers/upgrade.ts'
 import { toWire } from './carriers/ws.ts'
-import { createCounters } from './observe/counters.ts'
+import type { SluiceErrorCode } from '../shared/errors.ts'
+import { countRefusal, createCounters } from './observe/counters.ts'
 import { takeStats, type SluiceStats } from './observe/stats.ts'
 import type { DrainOptions, SluiceOptions } from './options.ts'
 import { Encodings } from './procedures/encodings.ts'
+import { withInputDepth } from './procedures/input-depth.ts'
 import { ErrorDesk, type ErrorListener } from './procedures/present-error.ts'
+import { Admission } from './session/admission.ts'
 import { Connections } from './session/connections.ts'
 import { Limits } from './session/limits.ts'
 import { Session, type SessionDeps } from './session/session.ts'
@@ -60,9 +64,11 @@ export function createSluice<TRouter extends AnyTRPCRouter>(options: SluiceOptio
   return buildSluice(options)
 }
 
-/** What the house itself may do beside its public face: take over a socket that somebody else has opened. */
+/** What the house itself may do beside its public face, such as take over a socket that somebody else has opened. */
 export interface InnerSluice extends Sluice {
   accept(socket: WebSocket, req: IncomingMessage): void
+  /** Counts what was refused before it came here. */
+  refused(code: SluiceErrorCode): void
 }
 
 export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOptions<TRouter>): InnerSluice {
@@ -71,11 +77,25 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const connections = new Connections()
   const counters = createCounters()
   const clock = options.clock ?? systemClock
+  const refused = (code: SluiceErrorCode) => countRefusal(counters, code)
+  const router = withInputDepth(options.router, limits.maxDepth, () => refused('INPUT_TOO_DEEP'))
   // The listener's report is narrower only in its context, which is whatever createContext made.
-  const desk = new ErrorDesk(options.router, options.onError?.bind(options) as ErrorListener | undefined)
+  const desk = new ErrorDesk(router, options.onError?.bind(options) as ErrorListener | undefined)
+  const reportOf = (error: unknown, req: NodeRequest | Request) =>
+    desk.report(error, { req, type: 'unknown', path: undefined, input: undefined, ctx: undefined })
   let draining = false
   const isDraining = () => draining
   let closing: Promise<void> | null = null
+
+  const admission = new Admission(limits)
+  const addressOf: AddressOf = req => {
+    try {
+      return (options.addressOf ?? addressOfSocket)(req)
+    } catch (thrown) {
+      reportOf(thrown, req)
+      return null
+    }
+  }
 
   // An application without one has an empty context, which is what its type says.
   const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
@@ -92,12 +112,15 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     maxBatchSize: options.maxBatchSize,
   }
   const responseMeta = options.responseMeta as ResponseMetaFn<AnyTRPCRouter> | undefined
-  const { allowBatching, allowMethodOverride = false, batching, maxBatchSize, middleware } = options
+  const { allowBatching, allowMethodOverride = false, batching, middleware } = options
+  const { maxBatchSize = limits.maxBatchLength } = options
   const http: HttpDeps = {
     ...subscription,
     connections,
     basePath,
     isDraining,
+    admission,
+    addressOf,
     createContext,
     responseMeta,
     allowMethodOverride,
@@ -115,7 +138,9 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       sendsParams: params.get('connectionParams') === '1',
       createContext: (info: TRPCRequestInfo) => createContext({ req, res: socket, info }),
     }
-    connections.add(new Session(toWire(socket, req.socket), guest, session))
+    const connection = new Session(toWire(socket, req.socket), guest, session)
+    connections.add(connection)
+    admission.hold(addressOf(req), connection.ended)
   }
 
   const dismissAll = (carrier?: 'websocket') => {
@@ -136,13 +161,15 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       basePath,
       counters,
       isDraining,
+      crowded: req => admission.refusal(addressOf(req)),
       accept,
       allowedOrigins: options.allowedOrigins,
       maxMessageBytes: limits.maxMessageBytes,
-      report: (error, req) =>
-        desk.report(error, { req, type: 'unknown', path: undefined, input: undefined, ctx: undefined }),
+      maxFragments: limits.maxFragments,
+      report: reportOf,
     }),
     accept,
+    refused,
     broadcastReconnectNotification: () => dismissAll('websocket'),
     async drain({ withinMs = 20_000 } = {}) {
       if (!draining) {

@@ -16,6 +16,9 @@ interface Outgoing {
   readonly json: string
 }
 
+/** Messages in one frame. A server may refuse more than 1,000: who resumes that many sends several frames. */
+const maxBatchLength = 500
+
 export class WebSocketTransport implements Transport {
   readonly kind = 'websocket'
   readonly #options: ResolvedOptions
@@ -174,8 +177,10 @@ export class WebSocketTransport implements Transport {
     const messages = this.#outgoing
     if (!this.#open || this.#over || messages.length === 0) return
     this.#outgoing = []
-    const [first, ...rest] = messages.map(message => message.json)
-    this.#socket?.send(rest.length === 0 ? String(first) : `[${[first, ...rest].join(',')}]`)
+    for (let from = 0; from < messages.length; from += maxBatchLength) {
+      const [first, ...rest] = messages.slice(from, from + maxBatchLength).map(message => message.json)
+      this.#socket?.send(rest.length === 0 ? String(first) : `[${[first, ...rest].join(',')}]`)
+    }
   }
 
   #lose(loss: Loss, how?: { readonly dead: boolean }): void {

@@ -8,6 +8,9 @@ import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
 import { findProcedure } from '../procedures/call.ts'
 
+/** When a peer that was refused for lack of room may ask again. */
+export const retryAfterSeconds = 5
+
 /** A request as far as its head tells, whichever host it came through. */
 export interface RequestHead {
   readonly method: string

@@ -16,8 +16,9 @@ import { Subscription, type SubscriptionDeps, type SubscriptionTask } from '../p
 import type { Connection, Connections } from '../session/connections.ts'
 import { Outlet } from '../session/outlet.ts'
 import type { Wire } from '../session/wire.ts'
+import type { NodeRequest } from './context.ts'
 import { EventStream } from './event-stream.ts'
-import type { SubscriptionRequest } from './request.ts'
+import { retryAfterSeconds, type SubscriptionRequest } from './request.ts'
 import { createInput, type RawInput } from './input.ts'
 
 /** A response that streams. */
@@ -29,7 +30,7 @@ export interface ResponseWire extends Wire {
 /** The host's half of one request and its response. */
 export interface SseHost {
   /** What `onError` is told as the request. */
-  readonly req: unknown
+  readonly req: NodeRequest | Request
   /** Aborted when the peer is gone. */
   readonly gone: AbortSignal
   /** A refusal by the host's middleware, which the client is to be told. */
@@ -248,16 +249,12 @@ export class SseConnection implements Connection {
  * come back is a stream that ends with an error which tRPC's client knows to be passing.
  */
 export function turnAway(request: SubscriptionRequest, host: SseHost, deps: SseDeps): void {
-  const { head, path } = request
+  const { head } = request
   const { desk } = deps
-  const origin: Origin = { req: host.req, type: 'subscription', path, input: undefined, ctx: undefined }
   const error = new SluiceError('DRAINING', 'This server is going away. Connect again.')
-  const shape = desk.present(toTRPCError(error), origin)
   const isEventSource = head.header('accept')?.includes('text/event-stream') ?? false
-  if (!isEventSource || negotiate(head.url.searchParams).position) {
-    respondWithError(host, desk.router, shape)
-    return
-  }
+  if (!isEventSource || negotiate(head.url.searchParams).position) return refuse(request, host, error, deps)
+  const shape = presentRefusal(request, host, error, deps)
   const wire = host.open(200, new Headers(sseHeaders))
   const outlet = new Outlet(wire, deps.outletHighWater, deps.counters)
   using stream = new EventStream({
@@ -274,9 +271,31 @@ export function turnAway(request: SubscriptionRequest, host: SseHost, deps: SseD
   wire.end()
 }
 
-function respondWithError(host: SseHost, router: AnyTRPCRouter, shape: TRPCErrorShape): void {
+/** Answers a subscription for which there is no room, and says when to come back. */
+export function refuse(request: SubscriptionRequest, host: SseHost, error: SluiceError, deps: SseDeps): void {
+  const shape = presentRefusal(request, host, error, deps)
+  respondWithError(host, deps.desk.router, shape, { 'retry-after': String(retryAfterSeconds) })
+}
+
+/** It is the state of the server, or the stranger's doing, and no failure of the application: no report. */
+function presentRefusal(
+  { path }: SubscriptionRequest,
+  { req }: SseHost,
+  error: SluiceError,
+  { desk }: SseDeps,
+): TRPCErrorShape {
+  const origin: Origin = { req, type: 'subscription', path, input: undefined, ctx: undefined }
+  return desk.present(toTRPCError(error), origin)
+}
+
+function respondWithError(
+  host: SseHost,
+  router: AnyTRPCRouter,
+  shape: TRPCErrorShape,
+  more: Readonly<Record<string, string>> = {},
+): void {
   const status = (shape.data as { httpStatus?: unknown } | undefined)?.httpStatus
-  const headers = new Headers({ vary: 'trpc-accept, accept', 'content-type': 'application/json' })
+  const headers = new Headers({ vary: 'trpc-accept, accept', 'content-type': 'application/json', ...more })
   const body = JSON.stringify({ error: router._def._config.transformer.output.serialize(shape) })
   host.respond(typeof status === 'number' ? status : 500, headers, body)
 }

@@ -4,8 +4,8 @@ import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { errorTable, quote, type SluiceErrorCode } from '../../shared/errors.ts'
-import type { Counters } from '../observe/counters.ts'
-import { pathBelow } from './request.ts'
+import { countRefusal, type Counters } from '../observe/counters.ts'
+import { pathBelow, retryAfterSeconds } from './request.ts'
 
 /**
  * Which pages may open a WebSocket: a list of origins, `'*'` for all, or a function.
@@ -18,8 +18,11 @@ export interface UpgradeDeps {
   readonly basePath: string
   readonly allowedOrigins: AllowedOrigins | undefined
   readonly maxMessageBytes: number
+  readonly maxFragments: number
   readonly counters: Counters
   isDraining(): boolean
+  /** Why there is no room for this connection; null if there is. */
+  crowded(req: IncomingMessage): SluiceErrorCode | null
   accept(socket: WebSocket, req: IncomingMessage): void
   /** Told when the application's own check throws, which refuses the page. */
   report(error: unknown, req: IncomingMessage): void
@@ -28,22 +31,29 @@ export interface UpgradeDeps {
 export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void
 
 export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
-  const wss = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: deps.maxMessageBytes })
+  const wss = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: deps.maxMessageBytes,
+    maxFragments: deps.maxFragments,
+  })
+  const refuseWith = (code: SluiceErrorCode, socket: Duplex, message: string) => {
+    countRefusal(deps.counters, code)
+    refuse(socket, errorTable[code].status, message)
+  }
   return (req, socket, head) => {
     if (!isBelow(deps.basePath, req)) {
       // Another listener may be waiting for this path. If there is none, nobody would ever answer.
       if (isOnlyListener(socket)) refuse(socket, 404, 'There is no WebSocket at this path.')
       return
     }
-    if (deps.isDraining()) {
-      deps.counters.refused += 1
-      return refuseWith('DRAINING', socket, 'This server is going away. Connect again.')
-    }
+    if (deps.isDraining()) return refuseWith('DRAINING', socket, 'This server is going away. Connect again.')
     if (!isAllowed(req, deps)) {
-      deps.counters.refused += 1
       const message = `Pages of ${quote(req.headers.origin)} may not connect here. ${errorTable.ORIGIN_FORBIDDEN.help}`
       return refuseWith('ORIGIN_FORBIDDEN', socket, message)
     }
+    const crowded = deps.crowded(req)
+    if (crowded) return refuseWith(crowded, socket, `No room: ${errorTable[crowded].help}`)
     wss.handleUpgrade(req, socket, head, accepted => deps.accept(accepted, req))
   }
 }
@@ -83,17 +93,15 @@ function isOnlyListener(socket: Duplex): boolean {
   return (server?.listenerCount('upgrade') ?? 1) <= 1
 }
 
-function refuseWith(code: SluiceErrorCode, socket: Duplex, message: string): void {
-  refuse(socket, errorTable[code].status, message)
-}
-
 function refuse(socket: Duplex, status: number, message: string): void {
   socket.on('error', () => {}) // the peer may be gone before it has read the answer
   const body = `${message}\n`
+  const passes = status === 429 || status === 503
   socket.end(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
       'Connection: close',
+      ...(passes ? [`Retry-After: ${retryAfterSeconds}`] : []),
       'Content-Type: text/plain; charset=utf-8',
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',

@@ -8,6 +8,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import type { SluiceErrorCode } from '../../shared/errors.ts'
 import { byteLengthOf, join } from '../session/wire.ts'
 import type { DuplexWire, Frame, Packing } from '../session/wire.ts'
 
@@ -30,7 +31,9 @@ export function toWire(socket: WebSocket, tcp: Duplex): DuplexWire {
       return new Promise(resolve => {
         socket.on('message', (data, binary) => listener.frame(data, binary))
         // Without a listener, a frame that breaks RFC 6455 would end the process.
-        socket.on('error', error => listener.failed(error))
+        socket.on('error', error => listener.failed(error, codeOf(error)))
+        socket.on('ping', () => listener.control())
+        socket.on('pong', () => listener.control())
         socket.once('close', () => resolve())
       })
     },
@@ -42,6 +45,17 @@ export function toWire(socket: WebSocket, tcp: Duplex): DuplexWire {
     },
   }
 }
+
+/** What `ws` says of a frame that it refuses. */
+function codeOf(error: Error & { readonly code?: string }): SluiceErrorCode {
+  return error.code !== undefined && tooMuch.has(error.code) ? 'PAYLOAD_TOO_LARGE' : 'MESSAGE_INVALID'
+}
+
+const tooMuch = new Set([
+  'WS_ERR_TOO_MANY_BUFFERED_PARTS',
+  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
+])
 
 /** `ws` makes the frame. */
 const whole: Packing = { joins: false, pack: frame => frame }

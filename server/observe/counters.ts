@@ -1,3 +1,5 @@
+import type { SluiceErrorCode } from '../../shared/errors.ts'
+
 /** What a server counts: plain numbers, written where things happen and read by `stats()`. */
 export interface Counters {
   /** Subscriptions now running, set-up and clean-up included. */
@@ -8,10 +10,16 @@ export interface Counters {
   bytesOut: number
   /** Generators that did not end within the grace period. */
   overstayed: number
-  /** Upgrades that were refused: foreign origin, draining. */
-  refused: number
+  /** What strangers were refused, by the code of the error table that says why. */
+  readonly refusals: Refusals
 }
 
+export type Refusals = Partial<Record<SluiceErrorCode, number>>
+
 export function createCounters(): Counters {
-  return { subscriptions: 0, eventsOut: 0, bytesOut: 0, overstayed: 0, refused: 0 }
+  return { subscriptions: 0, eventsOut: 0, bytesOut: 0, overstayed: 0, refusals: {} }
+}
+
+export function countRefusal(counters: Counters, code: SluiceErrorCode): void {
+  counters.refusals[code] = (counters.refusals[code] ?? 0) + 1
 }

@@ -1,5 +1,5 @@
 import type { Connections } from '../session/connections.ts'
-import type { Counters } from './counters.ts'
+import type { Counters, Refusals } from './counters.ts'
 
 /** A server at one moment, in plain numbers. */
 export interface SluiceStats {
@@ -15,8 +15,13 @@ export interface SluiceStats {
   readonly bytesOut: number
   /** Generators that did not end within the grace period, since the start. */
   readonly overstayed: number
-  /** Upgrades refused since the start: foreign origin, draining. */
+  /** All refusals since the start. */
   readonly refused: number
+  /**
+   * The same by the code of the error table that says why: connections turned away or cut off, messages and inputs
+   * that broke a limit. A code that has not occurred is missing.
+   */
+  readonly refusals: Readonly<Refusals>
   readonly draining: boolean
 }
 
@@ -27,5 +32,7 @@ export function takeStats(connections: Connections, counters: Counters, draining
     open[connection.carrier] += 1
     bufferedBytes += connection.bufferedBytes
   }
-  return { connections: open, bufferedBytes, draining, ...counters }
+  const refusals = { ...counters.refusals }
+  const refused = Object.values(refusals).reduce((sum, count) => sum + count, 0)
+  return { connections: open, bufferedBytes, draining, ...counters, refused, refusals }
 }

@@ -1,27 +1,84 @@
 import { z } from 'zod'
 
+const count = z.number().int().positive()
 const bytes = z.number().int().positive()
 const ms = z.number().positive()
 
-/** What a stranger can send or hold, and how long. Each field says its default, and what happens at the limit. */
+/**
+ * What a stranger can send or hold, and how long. Each field says its default, and what happens at the limit. What is
+ * refused is counted by its code in `stats().refusals`.
+ */
 export const Limits = z.strictObject({
   /** One WebSocket message, in bytes; 1 MiB. A longer one closes the connection with 1009. */
   maxMessageBytes: bytes.default(1024 * 1024),
+  /** Frames that one WebSocket message may be cut into; 1,024. More of them close the connection with 1008. */
+  maxFragments: count.default(1_024),
   /** One HTTP request body, in bytes; 1 MiB. A longer one is refused with 413. */
   maxBodyBytes: bytes.default(1024 * 1024),
+  /**
+   * Messages in one WebSocket frame, or calls in one HTTP batch; 1,000. A longer frame is answered with the error
+   * `BATCH_TOO_LONG`, and none of it is carried out; a longer HTTP batch with tRPC's own error.
+   */
+  maxBatchLength: count.default(1_000),
+  /**
+   * How deep the objects and arrays of an input may be nested; 64. A deeper one is answered with the error
+   * `INPUT_TOO_DEEP`, before the transformer, which may recurse, has seen it.
+   */
+  maxDepth: count.default(64),
+  /**
+   * What one WebSocket may send in the long run: messages, pings and the messages of a batch, per second; 1,000. A
+   * connection that sends more, once `maxMessageBurst` is used up, is closed (4503, `TOO_MANY_MESSAGES`).
+   */
+  messagesPerSecond: z.number().positive().default(1_000),
+  /**
+   * What one WebSocket may send at once; 20,000, so that a client with the most subscriptions that a connection may
+   * have can both start and stop them all.
+   */
+  maxMessageBurst: count.default(20_000),
   /** Subscriptions of one WebSocket at a time; 10,000. One more is answered with the error `TOO_MANY_SUBSCRIPTIONS`. */
-  maxSubscriptions: z.number().int().positive().default(10_000),
+  maxSubscriptions: count.default(10_000),
+  /** WebSockets and SSE responses in all; 50,000. One more is refused with 503 (`SERVER_FULL`) and `Retry-After`. */
+  maxConnections: count.default(50_000),
+  /**
+   * WebSockets and SSE responses of one address; 1,000. One more is refused with 429 (`TOO_MANY_CONNECTIONS`) and
+   * `Retry-After`. What an address is, and which ones are not counted, is said at the option `addressOf`.
+   */
+  maxConnectionsPerAddress: count.default(1_000),
   /** Bytes in front of the network per connection; 64 KiB. Above it, nobody is asked for the next event. */
   outletHighWater: bytes.default(64 * 1024),
-  /** How long a WebSocket may take to send its connection params, in milliseconds; 10 s. Then it is closed (4508). */
-  helloMs: ms.default(10_000),
+  /** How long a WebSocket may take to send its connection params, in milliseconds; 3 s. Then it is closed (4508). */
+  helloMs: ms.default(3_000),
+  /**
+   * How long a WebSocket may stay without a subscription, a call or a message, in milliseconds; 10 min. Then it is
+   * closed (4508, `IDLE`). Heartbeats are no messages.
+   */
+  idleMs: ms.default(600_000),
+  /**
+   * How long a request may take to send its head, in milliseconds; 10 s. Then it is answered with 408 and cut. Of
+   * `serve` only: where the server is yours, so is its `headersTimeout`.
+   */
+  requestHeadMs: ms.default(10_000),
+  /**
+   * How long a request may take to arrive as a whole, in milliseconds; 60 s. Then it is answered with 408 and cut. Of
+   * `serve` only: where the server is yours, so is its `requestTimeout`.
+   */
+  requestMs: ms.default(60_000),
 })
 
 export type Limits = z.output<typeof Limits>
 
+const unlimited = Number.MAX_SAFE_INTEGER
+
 /** The limits of tRPC's own adapters, which is none, for those who move over by one line. */
 export const stockLimits: z.input<typeof Limits> = {
-  maxBodyBytes: Number.MAX_SAFE_INTEGER,
-  maxSubscriptions: Number.MAX_SAFE_INTEGER,
-  helloMs: Number.MAX_SAFE_INTEGER,
+  maxBodyBytes: unlimited,
+  maxBatchLength: unlimited,
+  maxDepth: unlimited,
+  messagesPerSecond: unlimited,
+  maxMessageBurst: unlimited,
+  maxSubscriptions: unlimited,
+  maxConnections: unlimited,
+  maxConnectionsPerAddress: unlimited,
+  helloMs: unlimited,
+  idleMs: unlimited,
 }

@@ -7,10 +7,11 @@ import type { Encoder } from '@trpc/server/adapters/ws'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import { parseTRPCMessage } from '@trpc/server/rpc'
 import type { TRPCClientOutgoingMessage, TRPCRequestMessage } from '@trpc/server/rpc'
-import { errorTable } from '../../shared/errors.ts'
+import { errorTable, SluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
 import { ping, pong } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { Scope } from '../../shared/scope.ts'
+import { countRefusal } from '../observe/counters.ts'
 import { callProcedure, withLastEventId } from '../procedures/call.ts'
 import { settlesWithin } from '../procedures/grace.ts'
 import type { Origin } from '../procedures/present-error.ts'
@@ -18,9 +19,11 @@ import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscript
 import { Answers, MessageWriter } from './answers.ts'
 import type { Connection, Connections } from './connections.ts'
 import { readConnectionParams } from './hello.ts'
+import { startIdleWatch, type IdleWatch } from './idle.ts'
 import type { Limits } from './limits.ts'
 import { startHeartbeat, type Heartbeat, type KeepAlive } from './liveness.ts'
 import { Outlet } from './outlet.ts'
+import { Rate } from './rate.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { DuplexWire } from './wire.ts'
 
@@ -31,7 +34,7 @@ export interface SessionDeps extends SubscriptionDeps {
   readonly keepAlive: KeepAlive
   /** Leaves the client's PING unanswered, as tRPC's option of that name does. */
   readonly dangerouslyDisablePong: boolean
-  /** The longest batch of messages in one frame; undefined: as many as fit into it. */
+  /** The longest batch of messages in one frame, by tRPC's option of that name, and refused in its words. */
   readonly maxBatchSize: number | undefined
 }
 
@@ -62,6 +65,8 @@ export class Session implements Connection {
   readonly #writer: MessageWriter
   readonly #subscriptions: Subscriptions
   readonly #heartbeat: Heartbeat
+  readonly #idle: IdleWatch
+  readonly #rate: Rate
   readonly #gone = new AbortController()
 
   /** Being made, or made; null until the guest has said who it is. */
@@ -69,6 +74,8 @@ export class Session implements Connection {
   #ctx: unknown = undefined
   /** Queries and mutations that have not been answered. */
   #calls = 0
+  /** True once the guest was told to leave: what it still says is not listened to. */
+  #expelled = false
 
   constructor(wire: DuplexWire, guest: Guest, deps: SessionDeps) {
     this.#wire = wire
@@ -82,6 +89,12 @@ export class Session implements Connection {
     this.#heartbeat = startHeartbeat(deps.keepAlive, deps.clock, {
       ping: () => this.#outlet.send(ping),
       cutOff: () => wire.terminate(),
+    })
+    const { messagesPerSecond, maxMessageBurst, idleMs } = deps.limits
+    this.#rate = new Rate(messagesPerSecond, maxMessageBurst, deps.clock)
+    this.#idle = startIdleWatch(idleMs, deps.clock, {
+      isBusy: () => this.busy,
+      end: () => this.#expel('IDLE', 'idle'),
     })
     this.ended = this.#run()
   }
@@ -110,6 +123,15 @@ export class Session implements Connection {
     this.#wire.close(code, reason)
   }
 
+  /** Says goodbye for breaking a limit. One who does not answer is cut off. */
+  #expel(code: SluiceErrorCode, reason: string): void {
+    if (this.#expelled) return
+    this.#expelled = true
+    countRefusal(this.#deps.counters, code)
+    this.#sayGoodbye(errorTable[code].close, reason)
+    void settlesWithin(this.ended, goodbyeMs, this.#deps.clock).then(left => left || this.#wire.terminate())
+  }
+
   async #run(): Promise<void> {
     try {
       await using scope = new Scope() // everything below ends where this block ends
@@ -117,11 +139,16 @@ export class Session implements Connection {
       scope.use(this.#subscriptions)
       scope.defer(() => this.#gone.abort()) // before the subscriptions end: a procedure may wait for it, by its context
       scope.use(this.#heartbeat)
+      scope.use(this.#idle)
       if (this.#guest.sendsParams) scope.use(this.#awaitHello())
       else this.#greet(() => null)
       await this.#wire.listen({
         frame: (data, binary) => this.#receiveOrEnd(data, binary),
-        failed: error => this.#deps.desk.report(error, this.#nowhere()),
+        control: () => this.#admits(1),
+        failed: (error, code) => {
+          countRefusal(this.#deps.counters, code)
+          this.#deps.desk.report(error, this.#nowhere())
+        },
       })
     } catch (bug) {
       this.#deps.desk.report(bug, this.#nowhere())
@@ -131,7 +158,7 @@ export class Session implements Connection {
   #awaitHello(): Disposable {
     const { clock, limits } = this.#deps
     return clock.after(limits.helloMs, () => {
-      if (!this.#context) this.#sayGoodbye(errorTable.SILENT_PEER.close, 'no connection params')
+      if (!this.#context) this.#expel('SILENT_PEER', 'no connection params')
     })
   }
 
@@ -171,8 +198,17 @@ export class Session implements Connection {
     }
   }
 
+  /** Whether so many more messages are within the limit; a guest that sends more is told to leave. */
+  #admits(count: number): boolean {
+    if (this.#expelled) return false
+    if (this.#rate.take(count)) return true
+    this.#expel('TOO_MANY_MESSAGES', 'too many messages')
+    return false
+  }
+
   #receive(data: unknown, binary: boolean): void {
     this.#heartbeat.heard()
+    if (!this.#admits(1)) return
     if (!Buffer.isBuffer(data)) {
       this.#refuse(
         new TRPCError({ code: 'UNPROCESSABLE_CONTENT', message: 'Unexpected WebSocket message format' }),
@@ -185,12 +221,16 @@ export class Session implements Connection {
       if (!this.#deps.dangerouslyDisablePong) this.#outlet.send(pong)
       return
     }
+    this.#idle.active()
     const context = this.#context
     if (!context) {
       this.#greet(() => readConnectionParams(this.#deps.encoder, frame))
       return
     }
-    this.#read(frame).forEach((message, index) => this.#handle(message, index, context))
+    const messages = this.#read(frame)
+    // The frame itself was one.
+    if (messages.length > 1 && !this.#admits(messages.length - 1)) return
+    messages.forEach((message, index) => this.#handle(message, index, context))
   }
 
   /** The messages of one frame; none if one of them is wrong, which is answered. */
@@ -198,16 +238,25 @@ export class Session implements Connection {
     try {
       const decoded = this.#deps.encoder.decode(frame)
       const messages: unknown[] = Array.isArray(decoded) ? decoded : [decoded]
-      const { maxBatchSize } = this.#deps
+      const { limits, maxBatchSize } = this.#deps
       if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
         throw new TRPCError({ code: 'BAD_REQUEST', message: 'Batch call exceeds maximum size' })
       }
+      if (messages.length > limits.maxBatchLength) throw this.#tooLong(messages.length)
       const { transformer } = this.#deps.desk.router._def._config
       return messages.map(message => parseTRPCMessage(message, transformer))
     } catch (cause) {
       this.#refuse(cause instanceof TRPCError ? cause : new TRPCError({ code: 'PARSE_ERROR', cause }))
       return []
     }
+  }
+
+  #tooLong(length: number): TRPCError {
+    countRefusal(this.#deps.counters, 'BATCH_TOO_LONG')
+    const limit = this.#deps.limits.maxBatchLength
+    const message = `A frame of ${length} messages is longer than ${limit}, which is the limit.`
+    const cause = new SluiceError('BATCH_TOO_LONG', message, { data: { limit } })
+    return new TRPCError({ code: 'BAD_REQUEST', message, cause })
   }
 
   /** Answers what cannot be told apart from other requests, for want of an id. It is the peer's fault: no report. */
@@ -227,7 +276,7 @@ export class Session implements Connection {
       const task = this.#toTask(message, batchIndex, context)
       try {
         const { ended } = this.#subscriptions.start(id, task, answers)
-        void ended.then(() => this.#deps.connections.checkCalm())
+        void ended.then(() => this.#settled())
       } catch (thrown) {
         answers.error(this.#deps.desk.handle(thrown, task.origin()))
       }
@@ -246,8 +295,14 @@ export class Session implements Connection {
       answers.error(this.#deps.desk.handle(thrown, task.origin()))
     } finally {
       this.#calls -= 1
-      this.#deps.connections.checkCalm()
+      this.#settled()
     }
+  }
+
+  /** A subscription or a call has ended. */
+  #settled(): void {
+    this.#idle.active()
+    this.#deps.connections.checkCalm()
   }
 
   #toTask(message: TRPCRequestMessage, batchIndex: number, context: Promise<Context>): SubscriptionTask {

@@ -4,6 +4,7 @@
  */
 import { TRPCError } from '@trpc/server'
 import { SluiceError } from '../../shared/errors.ts'
+import { countRefusal } from '../observe/counters.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Replies } from '../procedures/replies.ts'
 import { Subscription, type SubscriptionDeps, type SubscriptionTask } from '../procedures/subscription.ts'
@@ -32,6 +33,7 @@ export class Subscriptions implements AsyncDisposable {
   start(id: RequestId, task: SubscriptionTask, replies: Replies): Subscription {
     if (this.#running.has(id)) throw new TRPCError({ code: 'BAD_REQUEST', message: `Duplicate id ${id}` })
     if (this.#running.size >= this.#max) {
+      countRefusal(this.#deps.counters, 'TOO_MANY_SUBSCRIPTIONS')
       throw new SluiceError(
         'TOO_MANY_SUBSCRIPTIONS',
         `This connection has ${this.#running.size} subscriptions, which is the limit. End one first.`,

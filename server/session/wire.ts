@@ -1,4 +1,5 @@
 /** What a session needs of the carrier below it. Implemented by the carriers, one object per connection. */
+import type { SluiceErrorCode } from '../../shared/errors.ts'
 
 /** One message as it goes out: text, or bytes where the encoder makes them. */
 export type Frame = string | Uint8Array
@@ -32,8 +33,10 @@ export interface Wire {
 /** What a session hears of its peer. */
 export interface WireListener {
   frame(data: unknown, binary: boolean): void
-  /** The peer broke the rules of the carrier. The connection's end follows by itself. */
-  failed(error: Error): void
+  /** The peer sent a ping or pong of the carrier's own, which the carrier answers by itself. */
+  control(): void
+  /** The peer broke the rules of the carrier, or its limits. The connection's end follows by itself. */
+  failed(error: Error, code: SluiceErrorCode): void
 }
 
 /** A wire on which the peer talks, too. */

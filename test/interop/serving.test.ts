@@ -316,6 +316,7 @@ describe('drain and close', () => {
       bytesOut: stats.bytesOut,
       overstayed: 0,
       refused: 0,
+      refusals: {},
       draining: false,
     })
     await app.close()

@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'vitest'
+import { addressOfSocket } from '../../../server/carriers/address.ts'
+import { isDeeperThan } from '../../../server/procedures/input-depth.ts'
+import { Rate } from '../../../server/session/rate.ts'
+import { createFakeClock } from '../../kit/fake-clock.ts'
+
+describe('a rate', () => {
+  test('gives its burst at once, then so many per second, and never more than the burst', async () => {
+    const clock = createFakeClock()
+    const rate = new Rate(10, 20, clock)
+    expect([rate.take(20), rate.take(1)]).toEqual([true, false])
+    await clock.advance(500)
+    expect([rate.take(6), rate.take(5), rate.take(1)]).toEqual([false, true, false])
+    await clock.advance(3_600_000)
+    expect([rate.take(21), rate.take(20), rate.take(1)]).toEqual([false, true, false])
+  })
+
+  test('neither gains nor loses by a clock that is set back', () => {
+    let now = 1_000_000
+    const rate = new Rate(10, 20, { ...createFakeClock(), now: () => now })
+    expect(rate.take(20)).toBe(true)
+    now = 0
+    expect(rate.take(1)).toBe(false)
+    now = 100
+    expect(rate.take(1)).toBe(true)
+  })
+})
+
+describe('depth', () => {
+  const nest = (levels: number): unknown =>
+    JSON.parse('[{"a":'.repeat(levels / 2) + '1' + '}]'.repeat(levels / 2))
+
+  test('is counted in objects and arrays', () => {
+    for (const flat of [1, 'text', null, undefined, [], {}, [1, 2], new Uint8Array(1_000)]) {
+      expect(isDeeperThan(flat, 1)).toBe(false)
+    }
+    expect(isDeeperThan(nest(64), 64)).toBe(false)
+    expect(isDeeperThan(nest(64), 63)).toBe(true)
+    expect(isDeeperThan([1, [2], nest(66)], 64)).toBe(true)
+  })
+
+  test('of a circle, and of one object in many places, is found without walking for ever', () => {
+    const circle: unknown[] = []
+    circle.push(circle, circle)
+    expect(isDeeperThan(circle, 64)).toBe(true)
+    let doubling: unknown = 1
+    for (let level = 0; level < 64; level++) doubling = [doubling, doubling]
+    expect(isDeeperThan(doubling, 64)).toBe(false)
+  })
+})
+
+test.each([
+  ['203.0.113.9', '203.0.113.9'],
+  ['2001:db8::1', '2001:db8::1'],
+  ['::ffff:203.0.113.9', '::ffff:203.0.113.9'],
+  ['127.0.0.1', null],
+  ['::1', null],
+  ['::ffff:10.1.2.3', null],
+  ['192.168.1.1', null],
+  ['fd00::1', null],
+  [undefined, null],
+])('a connection from %s is counted as of %s', (remoteAddress, counted) => {
+  // All that is looked at.
+  const req = { socket: { remoteAddress } } as Parameters<typeof addressOfSocket>[0]
+  expect(addressOfSocket(req)).toBe(counted)
+})
