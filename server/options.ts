@@ -7,7 +7,6 @@ import type { Clock } from '../shared/clock.ts'
 import type { OperationKind } from '../shared/protocol/messages.ts'
 import type { AdapterOptions } from './carriers/http.ts'
 import type { FetchContextOptions, NodeContextOptions, NodeRequest } from './carriers/context.ts'
-import type { AddressOf } from './carriers/address.ts'
 import type { AllowedOrigins } from './carriers/upgrade.ts'
 import type { Limits } from './session/limits.ts'
 import type { KeepAlive } from './session/liveness.ts'
@@ -71,10 +70,11 @@ interface BaseOptions<TRouter extends AnyTRPCRouter> {
   /**
    * Whose a request is, for `limits.maxConnectionsPerAddress`; null for one that is not to be counted by address.
    * Default: the address at the other end of the socket, unless that is of a private network or this machine, and so
-   * most likely a proxy. Behind a proxy, read the header that it sets:
-   * `addressOf: req => req.headers['x-real-ip'] ?? null`.
+   * most likely a proxy. Behind a proxy, read the header that it sets, and that nobody else can:
+   * `addressOf: ({ headers }: IncomingMessage) => String(headers['x-real-ip'])`. Declared as a method so that its
+   * parameter may be narrowed to the one host that an application has. One that throws is reported, and counts nobody.
    */
-  readonly addressOf?: AddressOf
+  addressOf?(req: NodeRequest | Request): string | null
   /**
    * How long a generator may take to end after it was told to, in milliseconds; default 5,000. One that overstays is
    * counted, and reported to `onError`.

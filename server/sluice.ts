@@ -90,7 +90,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const admission = new Admission(limits)
   const addressOf: AddressOf = req => {
     try {
-      return (options.addressOf ?? addressOfSocket)(req)
+      return options.addressOf ? options.addressOf(req) : addressOfSocket(req)
     } catch (thrown) {
       reportOf(thrown, req)
       return null

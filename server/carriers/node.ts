@@ -3,6 +3,7 @@ import { ServerResponse } from 'node:http'
 import { getTRPCErrorFromUnknown } from '@trpc/server'
 import type { TRPCError } from '@trpc/server'
 import { createURL, incomingMessageToRequest, nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http'
+import { countRefusal } from '../observe/counters.ts'
 import type { NodeRequest, NodeResponse } from './context.ts'
 import { byteLengthOf, join } from '../session/wire.ts'
 import type { Packed, Packing, Wire } from '../session/wire.ts'
@@ -17,6 +18,9 @@ export function createNodeHandler(deps: HttpDeps): NodeHandler {
   return (req, res, next) => {
     // A client that keeps this connection would come back to this server.
     if (deps.isDraining() && !('stream' in res)) res.shouldKeepAlive = false
+    res.once('finish', () => {
+      if (res.statusCode === 413) countRefusal(deps.counters, 'PAYLOAD_TOO_LARGE')
+    })
     const url = toUrl(req)
     const below = url && pathBelow(deps.basePath, url.pathname)
     if (url && below === null && next) return next()
