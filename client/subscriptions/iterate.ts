@@ -13,11 +13,24 @@ export interface SubscriptionProcedure {
   subscribe(input: never, options: never): Unsubscribable
 }
 
+/**
+ * The parameters of `subscribe`. Newer 11.x (11.25.2 does) offer an iterator beside the callbacks, as a second
+ * overload; a lookup that does not name both would see the last one only, and that one has no callbacks.
+ */
+type ParametersOf<Subscribe> = Subscribe extends {
+  (input: infer Input, options: infer Options): Unsubscribable
+  (...rest: never): AsyncIterableIterator<unknown>
+}
+  ? [Input, Options]
+  : Subscribe extends (input: infer Input, options: infer Options) => Unsubscribable
+    ? [Input, Options]
+    : never
+
 /** What the procedure takes. */
-export type InputOf<P extends SubscriptionProcedure> = Parameters<P['subscribe']>[0]
+export type InputOf<P extends SubscriptionProcedure> = ParametersOf<P['subscribe']>[0]
 
 /** What it delivers: `{ id, data }` where the server yields `tracked()` values. */
-export type EventOf<P extends SubscriptionProcedure> = Parameters<P['subscribe']>[1] extends {
+export type EventOf<P extends SubscriptionProcedure> = ParametersOf<P['subscribe']>[1] extends {
   onData?: (event: infer Event) => void
 }
   ? Event

@@ -10,15 +10,17 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const sources = fileURLToPath(new URL('consumer', import.meta.url))
 
-/** What is packed, the tarball, and an empty project that has installed it. */
-const at = { folder: '', packed: '', tarball: '', consumer: '' }
+/** What is packed, the tarball, and empty projects that have installed it, with the pinned tRPC and the newest. */
+const at = { folder: '', packed: '', tarball: '', consumer: '', newest: '' }
 
 beforeAll(async () => {
   at.folder = await mkdtemp(join(tmpdir(), 'sluice-packaging-'))
   at.packed = join(at.folder, 'package')
   at.consumer = join(at.folder, 'consumer')
+  at.newest = join(at.folder, 'newest')
   await pack()
-  await installConsumer()
+  await installConsumer(at.consumer)
+  await installConsumer(at.newest, await readManifest('test/interop/newest/package.json'))
 }, 180_000)
 
 afterAll(() => rm(at.folder, { recursive: true, force: true }))
@@ -35,18 +37,25 @@ async function pack() {
   at.tarball = join(at.packed, filename)
 }
 
+type Manifest = Record<'dependencies' | 'peerDependencies' | 'devDependencies', Record<string, string>>
+
+async function readManifest(path: string): Promise<Manifest> {
+  return JSON.parse(await readFile(join(root, path), 'utf8')) as Manifest
+}
+
 /** The versions that this repository has tested with, so that npm's cache has them. */
-async function installConsumer() {
-  const { peerDependencies, devDependencies } = JSON.parse(
-    await readFile(join(root, 'package.json'), 'utf8'),
-  ) as Record<'peerDependencies' | 'devDependencies', Record<string, string>>
+async function installConsumer(folder: string, others?: Manifest) {
+  const { peerDependencies, devDependencies } = await readManifest('package.json')
   const needed = [...Object.keys(peerDependencies), '@types/node', '@types/react']
   const versions = Object.fromEntries(needed.map(name => [name, devDependencies[name]]))
-  const manifest = { private: true, type: 'module', dependencies: { ...versions, 'trpc-sluice': at.tarball } }
-  await mkdir(at.consumer)
-  await writeFile(join(at.consumer, 'package.json'), JSON.stringify(manifest))
-  await run(at.consumer, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund')
-  await cp(sources, at.consumer, { recursive: true })
+  const dependencies = { ...versions, ...others?.dependencies, 'trpc-sluice': at.tarball }
+  await mkdir(folder)
+  await writeFile(
+    join(folder, 'package.json'),
+    JSON.stringify({ private: true, type: 'module', dependencies }),
+  )
+  await run(folder, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund')
+  await cp(sources, folder, { recursive: true })
 }
 
 const compilers = [
@@ -64,33 +73,46 @@ const combinations = compilers.flatMap(([compiler, path]) =>
 test.each(combinations)(
   'in an empty project, every subpath type-checks under %s with moduleResolution %s',
   async (_, moduleResolution, path, module) => {
-    const config = join(at.consumer, `tsconfig.${path}.${moduleResolution}.json`)
-    const compilerOptions = {
-      module,
-      moduleResolution,
-      target: 'es2022',
-      lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable', 'dom.asynciterable'],
-      jsx: 'react-jsx',
-      strict: true,
-      // Our declarations are to be in order themselves, not only where the consumer looks at them.
-      skipLibCheck: false,
-      noEmit: true,
-      pretty: false,
-      types: ['node'],
-    }
-    await writeFile(config, JSON.stringify({ compilerOptions, files: ['types.tsx'] }))
-    const tsc = join(root, 'node_modules', path, 'bin/tsc')
-    const output = await run(at.consumer, process.execPath, tsc, '-p', config).catch((failure: Error) => {
-      if (isDiagnostic(failure.message)) return failure.message
-      throw failure
-    })
-    // @trpc/server's own declarations of its ws adapter do not pass without skipLibCheck (11.19.0).
-    const diagnostics = output
-      .split('\n')
-      .filter(line => isDiagnostic(line) && !/^node_modules.@trpc/.test(line))
-    expect(diagnostics).toEqual([])
+    expect(await diagnose(at.consumer, { moduleResolution, path, module })).toEqual([])
   },
 )
+
+test('it type-checks with the newest tRPC as well', async () => {
+  const diagnostics = await diagnose(at.newest, {
+    moduleResolution: 'bundler',
+    path: 'typescript',
+    module: 'esnext',
+  })
+  expect(diagnostics).toEqual([])
+})
+
+/** What a compiler has to say about the consumer's code and our declarations. */
+async function diagnose(
+  folder: string,
+  { path, ...resolution }: { moduleResolution: string; path: string; module: string },
+): Promise<string[]> {
+  const config = join(folder, `tsconfig.${path}.${resolution.moduleResolution}.json`)
+  const compilerOptions = {
+    ...resolution,
+    target: 'es2022',
+    lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable', 'dom.asynciterable'],
+    jsx: 'react-jsx',
+    strict: true,
+    // Our declarations are to be in order themselves, not only where the consumer looks at them.
+    skipLibCheck: false,
+    noEmit: true,
+    pretty: false,
+    types: ['node'],
+  }
+  await writeFile(config, JSON.stringify({ compilerOptions, files: ['types.tsx'] }))
+  const tsc = join(root, 'node_modules', path, 'bin/tsc')
+  const output = await run(folder, process.execPath, tsc, '-p', config).catch((failure: Error) => {
+    if (isDiagnostic(failure.message)) return failure.message
+    throw failure
+  })
+  // @trpc/server's own declarations of its ws adapter do not pass without skipLibCheck (11.19.0).
+  return output.split('\n').filter(line => isDiagnostic(line) && !/^node_modules.@trpc/.test(line))
+}
 
 const isDiagnostic = (text: string) => text.includes(': error TS')
 

@@ -10,6 +10,7 @@ import { WebSocket } from 'ws'
 import { sluiceLink } from '../../client/link.ts'
 import type { SluiceLink } from '../../client/link.ts'
 import type { SluiceLinkOptions, WebSocketConstructor } from '../../client/options.ts'
+import type { EventOf, InputOf, SubscriptionProcedure } from '../../client/subscriptions/iterate.ts'
 import type { NodeContextOptions } from '../../server/carriers/context.ts'
 import type { SluiceOptions } from '../../server/options.ts'
 import { serve } from '../../server/serve.ts'
@@ -19,7 +20,7 @@ import { Scope } from '../../shared/scope.ts'
 import { createFaultProxy } from './fault-proxy.ts'
 import type { FaultProxy } from './fault-proxy.ts'
 import { describeConnection, record } from './recording.ts'
-import type { Recording, RecordOptions, Subscribable } from './recording.ts'
+import type { Recording, RecordOptions } from './recording.ts'
 
 /** Options of a client's link that the harness does not set by itself. */
 export type ClientOptions = Partial<Omit<SluiceLinkOptions<AnyRouter>, 'url' | 'transformer'>>
@@ -59,12 +60,20 @@ export interface HarnessClient<TRouter extends AnyRouter> extends AsyncDisposabl
   close(): Promise<void>
 }
 
-export type RecordFunction<TRouter extends AnyRouter> = <Input, Item>(
-  select: (client: TRPCClient<TRouter>) => Subscribable<Input, Item>,
-  ...rest: undefined extends Input
-    ? [input?: Input, options?: RecordOptions<Item>]
-    : [input: Input, options?: RecordOptions<Item>]
-) => Recording<Item>
+export type RecordFunction<TRouter extends AnyRouter> = <P extends SubscriptionProcedure>(
+  select: (client: TRPCClient<TRouter>) => P,
+  ...rest: RecordArguments<P>
+) => Recording<EventOf<P>>
+
+/**
+ * `never` is the input of no procedure, but of all of them: the compiler looks at the arguments once before it has
+ * looked into `select`, and must be able to accept them then.
+ */
+type RecordArguments<P extends SubscriptionProcedure> = [InputOf<P>] extends [never]
+  ? [input?: unknown, options?: RecordOptions<EventOf<P>>]
+  : undefined extends InputOf<P>
+    ? [input?: InputOf<P>, options?: RecordOptions<EventOf<P>>]
+    : [input: InputOf<P>, options?: RecordOptions<EventOf<P>>]
 
 export interface Harness<TRouter extends AnyRouter> extends HarnessClient<TRouter> {
   /** Where clients connect: the proxy's address. */

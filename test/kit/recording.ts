@@ -1,20 +1,9 @@
 /** A subscription with a recorder on it. */
+import type { Unsubscribable } from '@trpc/server/observable'
 import type { ConnectionState } from '../../client/connection/machine.ts'
+import type { EventOf, SubscriptionProcedure } from '../../client/subscriptions/iterate.ts'
 import { createRecorder } from './recorder.ts'
 import type { Recorder, RecorderOptions } from './recorder.ts'
-
-/** What a typed tRPC client offers for a subscription, by the part that is used. */
-export interface Subscribable<Input, Item> {
-  subscribe(
-    input: Input,
-    observer: {
-      onStarted?: () => void
-      onData?: (item: Item) => void
-      onError?: (error: Error) => void
-      onComplete?: () => void
-    },
-  ): { unsubscribe(): void }
-}
 
 export type RecordOptions<Item> = Pick<RecorderOptions<Item>, 'numberOf'>
 
@@ -31,12 +20,12 @@ export interface Recording<Item> extends Recorder<Item>, Disposable {
 }
 
 /** Subscribes at once, so that no item slips by between two lines of a test. */
-export function record<Input, Item>(
-  subscribable: Subscribable<Input, Item>,
-  input: Input,
-  options: RecorderOptions<Item>,
-): Recording<Item> {
-  const recorder = createRecorder<Item>(options)
+export function record<P extends SubscriptionProcedure>(
+  procedure: P,
+  input: unknown, // RecordFunction has seen to it that the procedure takes it
+  options: RecorderOptions<EventOf<P>>,
+): Recording<EventOf<P>> {
+  const recorder = createRecorder<EventOf<P>>(options)
   let failure: Error | null = null
   let start: () => void
   let fail: (error: Error) => void
@@ -45,10 +34,10 @@ export function record<Input, Item>(
     fail = reject
   })
   started.catch(() => {}) // whoever does not wait for it hears of the failure from until()
-  const subscription = subscribable.subscribe(input, {
+  const observer = {
     onStarted: () => start(),
     onData: recorder.push,
-    onError(error) {
+    onError(error: Error) {
       failure = error
       fail(error)
       recorder.end(error)
@@ -57,7 +46,10 @@ export function record<Input, Item>(
       fail(new Error('The subscription has ended.')) // no effect if it had started
       recorder.end()
     },
-  })
+  }
+  // The procedure's own types were taken apart above; here they are put together again.
+  const typed = procedure as { subscribe(input: unknown, options: typeof observer): Unsubscribable }
+  const subscription = typed.subscribe(input, observer)
   const stop = () => subscription.unsubscribe()
   return {
     ...recorder,

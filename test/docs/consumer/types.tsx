@@ -36,10 +36,11 @@ export async function read(signal: AbortSignal): Promise<number> {
 
 export function Ticks() {
   const { events, status } = useStream(client.onTick, { key: 'a' })
+  const latest: number | undefined = events.at(-1)?.data.n
   const connection = useConnection()
   return (
     <SluiceProvider link={link}>
-      {status} {connection.state} {events.length}
+      {status} {connection.state} {latest}
     </SluiceProvider>
   )
 }
