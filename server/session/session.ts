@@ -276,6 +276,7 @@ export class Session implements Connection {
       const task = this.#toTask(message, batchIndex, context)
       try {
         const { ended } = this.#subscriptions.start(id, task, answers)
+        this.#idle.hold()
         void ended.then(() => this.#settled())
       } catch (thrown) {
         answers.error(this.#deps.desk.handle(thrown, task.origin()))
