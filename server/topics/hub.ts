@@ -29,6 +29,9 @@ const pageBounds: ReadBounds = { maxEvents: 256, maxBytes: 128 * 1024 }
 
 const retryAfterMs = 250
 
+/** Events of one process in one turn; what is beyond is read from the store. */
+const maxOffered = 4096
+
 /** A thousand recent events in batches. */
 const maxBatchesRemembered = 16
 
@@ -68,6 +71,8 @@ export class Hub<Item> {
   readonly #live = new Set<LiveSubscriber<Item>>()
   /** The latest batches by the offset before them: subscribers who catch up side by side share them. */
   readonly #batches = new Map<Offset, Batch<Item>>()
+  /** What this process has appended and the tail reader has not reached, by offset. */
+  readonly #offered = new Map<Offset, { readonly epoch: Epoch; readonly record: StoredRecord }>()
   readonly #opened: Promise<void>
   #isOpen = false
   #failure: Error | null = null
@@ -119,6 +124,16 @@ export class Hub<Item> {
   onMove(wake: () => void): () => void {
     this.#waiting.add(wake)
     return () => this.#waiting.delete(wake)
+  }
+
+  /**
+   * Takes what this process has appended: it need not be read again, and retention, which may keep fewer events than
+   * are published in one turn, cannot take it away from those who are here to see it.
+   */
+  offer(epoch: Epoch, record: StoredRecord): void {
+    if (this.#closed || this.#failure || record.offset <= this.#head) return
+    if (this.#offered.size < maxOffered) this.#offered.set(record.offset, { epoch, record })
+    this.#onChange()
   }
 
   /** Pushes what comes to a subscriber that stands at the head, until it leaves. */
@@ -203,6 +218,7 @@ export class Hub<Item> {
   async #readTail(): Promise<void> {
     while (this.#changed && !this.#closed) {
       this.#changed = false
+      this.#takeOffered()
       let page: Page
       try {
         page = await this.log.store.read(this.log.name, this.#head, tailBounds)
@@ -211,6 +227,25 @@ export class Hub<Item> {
         return
       }
       if (this.#take(page)) this.#changed = true
+      this.#forgetOffered()
+    }
+  }
+
+  /** Takes what was offered, as far as it follows the head; what others appended in between is read from the store. */
+  #takeOffered(): void {
+    const records: StoredRecord[] = []
+    let next = this.#offered.get(this.#head + 1)
+    const epoch = next?.epoch
+    for (; next && next.epoch === epoch; next = this.#offered.get(next.record.offset + 1))
+      records.push(next.record)
+    const [first] = records
+    if (!first || epoch === undefined || (epoch !== this.#epoch && first.offset !== 1)) return
+    this.#take({ state: { epoch, first: first.offset, last: first.offset + records.length - 1 }, records })
+  }
+
+  #forgetOffered(): void {
+    for (const [offset, { epoch }] of this.#offered) {
+      if (offset <= this.#head || epoch !== this.#epoch) this.#offered.delete(offset)
     }
   }
 

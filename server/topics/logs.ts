@@ -5,8 +5,8 @@
 import type { Clock, Timer } from '../../shared/clock.ts'
 import { toError } from '../../shared/errors.ts'
 import type { Fold } from '../../shared/items.ts'
-import type { Offset } from '../../shared/protocol/cursor.ts'
-import type { Retention, Store } from '../stores/store.ts'
+import type { Epoch, Offset } from '../../shared/protocol/cursor.ts'
+import type { Retention, Store, StoredRecord } from '../stores/store.ts'
 import { Hub } from './hub.ts'
 import { Log } from './log.ts'
 import { Folding } from './snapshot.ts'
@@ -79,6 +79,11 @@ export class Logs<Item> {
       onEnd: () => this.#release(key, hub),
     })
     return toStream(subscriber, after === undefined && folding === null)
+  }
+
+  /** Tells the subscribers here what this process has appended. */
+  offer(key: string, epoch: Epoch, record: StoredRecord): void {
+    this.#inUse.get(key)?.hub.offer(epoch, record)
   }
 
   /** Saves the folded state in the background, if it is time to. */

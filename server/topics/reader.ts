@@ -255,7 +255,11 @@ export class Reader<Item> {
     }
     this.#place = place
     if (place.epoch !== epoch && place.epoch !== unborn) return this.#meetGap('reborn')
-    if (place.epoch === epoch && state && state.first > place.offset + 1) return this.#meetGap('trimmed')
+    // What retention has dropped may still be at hand here.
+    const isAtHand = this.#hub.epoch === epoch && this.#hub.recent(place.offset + 1) !== undefined
+    if (place.epoch === epoch && state && state.first > place.offset + 1 && !isAtHand) {
+      return this.#meetGap('trimmed')
+    }
     // Who has seen the last item has seen the whole stream: it must not wait for more.
     if (this.#options.isLast && place.offset > 0) await this.#endIfLast(this.#options.isLast)
   }

@@ -154,10 +154,12 @@ export function createTopic<
       // With a fold, the log is trimmed after a checkpoint instead: see snapshot.ts.
       const appended = await store.append(log.name, [record], fold || !retain ? {} : { retain })
       const offset = appended.offsets[0] as Offset // one record, one offset
+      const duplicate = appended.duplicates[0] === true
+      if (!duplicate) logs.offer(key, appended.epoch, { offset, at: record.at, payload: record.payload })
       if (fold) logs.checkpoint(key, offset)
       return {
         id: log.cursorAt({ epoch: appended.epoch, offset }),
-        duplicate: appended.duplicates[0] === true,
+        duplicate,
       }
     },
     subscribe(key: string, subscribeOptions: SubscribeOptions<Value, WhenSlow<Value>> = {}) {

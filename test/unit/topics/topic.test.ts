@@ -197,3 +197,27 @@ test('events are shared and frozen', async () => {
   expect(x).toBe(y)
   expect(Object.isFrozen(x?.[1])).toBe(true)
 })
+
+test('a live subscriber sees a burst that is larger than what retention keeps', async () => {
+  for (const [maxEvents, count] of [
+    [1, 2],
+    [1, 50],
+    [100, 300],
+  ] as const) {
+    const { topic, publish } = numbers({ maxEvents })
+    const stream = topic.subscribe('k')
+    await publish(0)
+    expect((await stream.next()).value?.[1]).toEqual({ n: 0 })
+    await Promise.all(range(1, count).map(n => topic.publish('k', { n })))
+    expect(await take(stream, count)).toEqual(range(1, count).map(n => ({ n })))
+  }
+})
+
+test('who comes back to a log that keeps only the latest is served from what is at hand', async () => {
+  const { topic, publish } = numbers({ maxEvents: 1 })
+  const keptReady = topic.subscribe('k')
+  const ids = await publish(...range(1, 10))
+  await new Promise(resolve => setImmediate(resolve))
+  expect(await take(topic.subscribe('k', { after: ids[2] }), 7)).toEqual(range(4, 10).map(n => ({ n })))
+  await keptReady.return()
+})
