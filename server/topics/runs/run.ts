@@ -71,7 +71,7 @@ export type RunItem<Event, Result, State> =
 /** The four procedures of a kind of run, ready to stand in a router. */
 // Not an interface: tRPC takes a record of procedures, and only a type alias is one.
 export type RunProcedures<Meta, Input, Result, Item> = {
-  /** Starts a run, or finds the one of that id: the same id never runs twice. */
+  /** Starts a run, or finds the one of that id, whatever its input was: the same id never runs twice. */
   start: TRPCMutationProcedure<{
     input: { id?: string | undefined; input: Input }
     output: { id: string }
