@@ -1,5 +1,6 @@
 /** The requests and responses of Node's `http`, `https` and `http2`, as the carriers see them. */
 import { ServerResponse } from 'node:http'
+import type { ServerHttp2Stream } from 'node:http2'
 import { getTRPCErrorFromUnknown } from '@trpc/server'
 import type { TRPCError } from '@trpc/server'
 import { createURL, incomingMessageToRequest, nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http'
@@ -16,8 +17,7 @@ export type NodeHandler = (req: NodeRequest, res: NodeResponse, next?: (error?: 
 
 export function createNodeHandler(deps: HttpDeps): NodeHandler {
   return (req, res, next) => {
-    // A client that keeps this connection would come back to this server.
-    if (deps.isDraining() && !('stream' in res)) res.shouldKeepAlive = false
+    if (deps.isDraining()) sendElsewhere(res)
     res.once('finish', () => {
       if (res.statusCode === 413) countRefusal(deps.counters, 'PAYLOAD_TOO_LARGE')
     })
@@ -52,7 +52,8 @@ function delegate(req: NodeRequest, res: NodeResponse, path: string, deps: HttpD
 async function toHost(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Promise<SseHost> {
   const gone = new AbortController()
   res.once('close', () => gone.abort())
-  if (res.destroyed || res.closed) gone.abort()
+  const { destroyed, closed } = streamOf(res)
+  if (destroyed || closed) gone.abort()
   res.on('error', () => {}) // a write to a peer that has just left; the close event tells of it
   return {
     req,
@@ -82,9 +83,7 @@ function runMiddleware(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Pro
 }
 
 function toWire(res: NodeResponse, deps: HttpDeps): ResponseWire {
-  // What counts the bytes behind an HTTP/2 response is its stream.
-  const wire =
-    'stream' in res ? throughResponse(res, res.stream) : (throughSocket(res) ?? throughResponse(res, res))
+  const wire = ('stream' in res ? null : throughSocket(res)) ?? throughResponse(res)
   return {
     packing: wire.packing,
     write: wire.write,
@@ -92,30 +91,45 @@ function toWire(res: NodeResponse, deps: HttpDeps): ResponseWire {
       return wire.bufferedBytes
     },
     end() {
-      // The head has promised to keep the connection, upon which a client would come back to this very server.
-      res.end(() => deps.isDraining() && !('stream' in res) && res.req.socket.end())
+      res.end(() => {
+        if (!deps.isDraining()) return
+        // The head has promised to keep the connection, upon which a client would come back to this very server.
+        if ('stream' in res) sendElsewhere(res)
+        else res.req.socket.end()
+      })
     },
   }
+}
+
+/** A client that keeps its connection would come back to a server that goes away. */
+function sendElsewhere(res: NodeResponse): void {
+  if (!('stream' in res)) res.shouldKeepAlive = false
+  // GOAWAY: streams that are open go on, and for new ones there has to be another connection.
+  else if (res.stream.session?.closed === false) res.stream.session.close()
+}
+
+/** What knows how it stands with a response, and counts its bytes: of an HTTP/2 response, only its stream does. */
+function streamOf(res: NodeResponse): ServerResponse | ServerHttp2Stream {
+  return 'stream' in res ? res.stream : res
 }
 
 /**
  * Through the response, as everybody does: where it is HTTP/2, not chunked, or where somebody (a compressing
  * middleware) stands between it and the network.
- *
- * @param sink what counts the bytes.
  */
-function throughResponse(res: NodeResponse, sink: { readonly writableLength: number }): Wire {
+function throughResponse(res: NodeResponse): Wire {
+  const stream = streamOf(res)
   // The two kinds have these in common, but their overloads keep TypeScript from seeing it.
   const writer = res as { write(frame: Packed, written?: () => void): boolean; flush?(): void }
   return {
     packing: plain,
     write(packed, gone) {
-      if (res.writableEnded || res.destroyed) return gone?.()
+      if (res.writableEnded || stream.destroyed) return gone?.()
       writer.write(join(packed), gone && (() => gone()))
       writer.flush?.() // a compressing middleware holds back what it is not told to pass on
     },
     get bufferedBytes() {
-      return sink.writableLength
+      return stream.writableLength
     },
   }
 }
