@@ -100,7 +100,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   // An application without one has an empty context, which is what its type says.
   const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
 
-  const encodings = new Encodings(options.router)
+  const encodings = new Encodings(options.router, counters)
   const subscription = { desk, clock, counters, encodings, graceMs: options.graceMs ?? 5_000 }
   const session: SessionDeps = {
     ...subscription,

@@ -1,4 +1,5 @@
 import type { SluiceErrorCode } from '../../shared/errors.ts'
+import { createTally, type Tally } from '../topics/sink.ts'
 
 /** What a server counts: plain numbers, written where things happen and read by `stats()`. */
 export interface Counters {
@@ -10,6 +11,14 @@ export interface Counters {
   bytesOut: number
   /** Generators that did not end within the grace period. */
   overstayed: number
+  /** Times that a connection came over its high-water mark because the network did not take what it had. */
+  stalls: number
+  /** Subscriptions ended by their policy because the connection took nothing. */
+  disconnected: number
+  /** Tracked events that were on their way out, by whether what they look like on the wire was remembered. */
+  readonly encodings: { hits: number; misses: number }
+  /** What topics tell of those whom they push to. */
+  readonly tally: Tally
   /** What strangers were refused, by the code of the error table that says why. */
   readonly refusals: Refusals
 }
@@ -17,7 +26,17 @@ export interface Counters {
 export type Refusals = Partial<Record<SluiceErrorCode, number>>
 
 export function createCounters(): Counters {
-  return { subscriptions: 0, eventsOut: 0, bytesOut: 0, overstayed: 0, refusals: {} }
+  return {
+    subscriptions: 0,
+    eventsOut: 0,
+    bytesOut: 0,
+    overstayed: 0,
+    stalls: 0,
+    disconnected: 0,
+    encodings: { hits: 0, misses: 0 },
+    tally: createTally(),
+    refusals: {},
+  }
 }
 
 export function countRefusal(counters: Counters, code: SluiceErrorCode): void {

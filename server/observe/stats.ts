@@ -1,4 +1,5 @@
 import type { Connections } from '../session/connections.ts'
+import type { Feeding } from '../topics/sink.ts'
 import type { Counters, Refusals } from './counters.ts'
 
 /** A server at one moment, in plain numbers. */
@@ -13,6 +14,29 @@ export interface SluiceStats {
   readonly eventsOut: number
   /** Bytes of encoded messages sent since the start. */
   readonly bytesOut: number
+  /** Subscribers of topics that a subscription returned as they are, so that they are pushed to. */
+  readonly subscribers: {
+    /** Given each event as it comes. */
+    readonly live: number
+    /** Reading what they have missed, from memory or from the store. */
+    readonly behind: number
+    /** Events that they have yet to be given: all of them together, and the one that is furthest behind. */
+    readonly lag: { readonly total: number; readonly max: number }
+  }
+  /**
+   * How those that came back with a cursor were served, since the start: from memory (`ring`), from the `store`, or
+   * with a gap or a state because their events were gone (`missed`, also for every subscription ended by `GAP`).
+   */
+  readonly resumes: { readonly ring: number; readonly store: number; readonly missed: number }
+  /**
+   * What slow readers cost, since the start. Events left out by the policies `conflate` and `drop-oldest`;
+   * subscriptions ended by `disconnect`.
+   */
+  readonly dropped: { readonly conflate: number; readonly dropOldest: number; readonly disconnect: number }
+  /** Times that a connection was full, and its subscriptions had to wait for the network, since the start. */
+  readonly stalls: number
+  /** Tracked events encoded since the start (`misses`), and those whose encoding was remembered (`hits`). */
+  readonly encodings: { readonly hits: number; readonly misses: number }
   /** Generators that did not end within the grace period, since the start. */
   readonly overstayed: number
   /** All refusals since the start. */
@@ -32,7 +56,32 @@ export function takeStats(connections: Connections, counters: Counters, draining
     open[connection.carrier] += 1
     bufferedBytes += connection.bufferedBytes
   }
+  const { subscriptions, eventsOut, bytesOut, overstayed, stalls, tally } = counters
   const refusals = { ...counters.refusals }
-  const refused = Object.values(refusals).reduce((sum, count) => sum + count, 0)
-  return { connections: open, bufferedBytes, draining, ...counters, refused, refusals }
+  return {
+    connections: open,
+    subscriptions,
+    bufferedBytes,
+    eventsOut,
+    bytesOut,
+    subscribers: takeSubscribers(tally.feeding),
+    resumes: { ...tally.resumes },
+    dropped: { ...tally.dropped, disconnect: counters.disconnected },
+    stalls,
+    encodings: { ...counters.encodings },
+    overstayed,
+    refused: Object.values(refusals).reduce((sum, count) => sum + count, 0),
+    refusals,
+    draining,
+  }
+}
+
+function takeSubscribers(feeding: Iterable<Feeding>): SluiceStats['subscribers'] {
+  const counted = { live: 0, behind: 0, lag: { total: 0, max: 0 } }
+  for (const { live, lag } of feeding) {
+    counted[live ? 'live' : 'behind'] += 1
+    counted.lag.total += lag
+    counted.lag.max = Math.max(counted.lag.max, lag)
+  }
+  return counted
 }

@@ -4,6 +4,7 @@
  * Remembered by identity, hence only for what a topic has sealed; any other value is encoded each time.
  */
 import type { AnyTRPCRouter } from '@trpc/server'
+import type { Counters } from '../observe/counters.ts'
 import { formatSseData } from '../../shared/protocol/sse.ts'
 import type { Batch } from '../topics/batch.ts'
 import { isSealed, type Envelope } from '../topics/envelope.ts'
@@ -20,12 +21,14 @@ type Pieces = readonly (string | Uint8Array)[]
 const maxHeadsRemembered = 8
 
 export class Encodings {
+  readonly #counted: Counters['encodings']
   readonly #serialize: (value: unknown) => unknown
   readonly #tails = new WeakMap<Envelope<unknown>, string>()
   readonly #events = new WeakMap<Envelope<unknown>, string>()
   readonly #batches = new WeakMap<PackedBy, WeakMap<Batch<unknown>, Map<string, Pieces>>>()
 
-  constructor(router: AnyTRPCRouter) {
+  constructor(router: AnyTRPCRouter, counters: Counters) {
+    this.#counted = counters.encodings
     const { output } = router._def._config.transformer
     this.#serialize = value => output.serialize(value) as unknown
   }
@@ -39,10 +42,13 @@ export class Encodings {
   toMessage(head: string, envelope: Envelope<unknown>): string {
     let tail = this.#tails.get(envelope)
     if (tail === undefined) {
+      this.#counted.misses += 1
       const [id, data] = envelope
       const encoded = JSON.stringify(this.#serialize({ id, data }))
       tail = `,"result":{"type":"data","data":${encoded},"id":${JSON.stringify(id)}}}`
       if (isSealed(envelope)) this.#tails.set(envelope, tail)
+    } else {
+      this.#counted.hits += 1
     }
     return head + tail
   }
@@ -51,8 +57,11 @@ export class Encodings {
   toEvent(envelope: Envelope<unknown>): string {
     let event = this.#events.get(envelope)
     if (event === undefined) {
+      this.#counted.misses += 1
       event = formatSseData(JSON.stringify(this.#serialize(envelope[1])), envelope[0])
       if (isSealed(envelope)) this.#events.set(envelope, event)
+    } else {
+      this.#counted.hits += 1
     }
     return event
   }
@@ -78,6 +87,8 @@ export class Encodings {
     if (!pieces) {
       pieces = encode()
       if (known.size < maxHeadsRemembered) known.set(head, pieces)
+    } else {
+      this.#counted.hits += batch.envelopes.length
     }
     return pieces
   }

@@ -17,7 +17,7 @@
 import { TRPCError } from '@trpc/server'
 import { isObservable, observableToAsyncIterable } from '@trpc/server/observable'
 import type { Clock } from '../../shared/clock.ts'
-import { SluiceError } from '../../shared/errors.ts'
+import { isSluiceError, SluiceError } from '../../shared/errors.ts'
 import type { Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
 import { feedOf, type Feed } from '../topics/sink.ts'
@@ -170,6 +170,7 @@ export class Subscription implements AsyncDisposable {
   /** The topic pushes into the replies, until it has ended or something fails. */
   async #attach(feed: Feed<unknown>, iterator: AsyncIterator<unknown, unknown, undefined>): Promise<Outcome> {
     const replies = this.#replies
+    const { tally } = this.#deps.counters
     const failures: unknown[] = []
     const push = (batch: Batch<unknown>) => {
       if (failures.length > 0) return
@@ -183,6 +184,7 @@ export class Subscription implements AsyncDisposable {
     try {
       await feed({
         push,
+        tally,
         get room() {
           return replies.room
         },
@@ -219,6 +221,7 @@ export class Subscription implements AsyncDisposable {
         return
       case 'failed': {
         const { thrown, of } = outcome
+        if (isSluiceError(thrown)) this.#count(thrown)
         const quiet = this.#task.abortErrorEnds && of === 'source' && isAbortError(thrown)
         if (!quiet) this.#replies.error(this.#deps.desk.handle(thrown, this.#task.origin()))
         // As tRPC has it: an error of the source is followed by `stopped`, one of the set-up or the encoder is not.
@@ -229,6 +232,13 @@ export class Subscription implements AsyncDisposable {
       default:
         outcome satisfies never
     }
+  }
+
+  /** What a topic says by an error, whether it pushes or an application's generator has passed it on. */
+  #count({ code }: SluiceError): void {
+    const { counters } = this.#deps
+    if (code === 'GAP') counters.tally.resumes.missed += 1
+    if (code === 'STALLED') counters.disconnected += 1
   }
 
   /** Signal first, then return(), then patience up to the grace period. */

@@ -127,6 +127,7 @@ export class Outlet implements Disposable {
 
   #pause(reason: Reason): void {
     if (this.#closed) return
+    if (reason === 'network' && !this.#reasons.has(reason)) this.#counters.stalls += 1
     this.#reasons.add(reason)
     if (this.#waiting) return
     let end = () => {}

@@ -14,6 +14,7 @@ import { holeAfter } from './hub.ts'
 import type { Hub, Slot } from './hub.ts'
 import { unborn } from './log.ts'
 import type { LogPlace } from './log.ts'
+import type { Tally } from './sink.ts'
 import type { Folding } from './snapshot.ts'
 import { Conflation } from './when-slow.ts'
 import type { WhenSlow } from './when-slow.ts'
@@ -52,6 +53,9 @@ export class Reader<Item> {
   #ahead: Slot<Item | Gap | Snapshot<unknown>>[] = []
   /** The latest of each key, where a reader that is behind wants no more. */
   readonly #conflation: Conflation<Item> | null
+  /** Where to count what is dropped, if anybody does. */
+  tally: Tally | undefined = undefined
+  #metGap = false
   #ended = false
   #wake: (() => void) | null = null
 
@@ -69,6 +73,18 @@ export class Reader<Item> {
 
   get cursor(): Cursor {
     return this.#hub.log.cursorAt(this.#place)
+  }
+
+  /** True once events that it was to go on with were gone. */
+  get metGap(): boolean {
+    return this.#metGap
+  }
+
+  /** How many events of its log, as far as the hub knows it, have not been read; what was read ahead counts as read. */
+  get lag(): number {
+    const { epoch, head } = this.#hub
+    // Of another life than its own, such as the first one of a log that had no event, it has read nothing.
+    return this.#place.epoch === epoch ? Math.max(0, head - this.#place.offset) : head
   }
 
   /** True when all that the hub knows has been taken: what comes next can be pushed. */
@@ -147,7 +163,9 @@ export class Reader<Item> {
         return slot
       }
       // What is not control is an Item.
-      if (slot && this.#passes(slot)) conflation.add(slot as Envelope<Item>)
+      if (slot && this.#passes(slot) && conflation.add(slot as Envelope<Item>) && this.tally) {
+        this.tally.dropped.conflate += 1
+      }
     }
     const { epoch, offset } = this.#place
     const hasMore = epoch === this.#hub.epoch && offset < this.#hub.head
@@ -172,6 +190,7 @@ export class Reader<Item> {
     const dropped = this.#hub.head - whenSlow.maxLag - offset
     if (epoch !== this.#hub.epoch || dropped <= 0) return
     this.#place = { epoch, offset: offset + dropped }
+    if (this.tally) this.tally.dropped.dropOldest += dropped
     this.#putAhead({ $sluice: 'gap', reason: 'dropped', dropped })
   }
 
@@ -279,6 +298,7 @@ export class Reader<Item> {
 
   async #meetGap(reason: 'trimmed' | 'reborn'): Promise<void> {
     const { onGap, folding } = this.#options
+    this.#metGap = true
     if (onGap === 'snapshot' && folding) return this.#giveSnapshot(folding)
     if (onGap === 'latest') {
       this.#place = await this.#hub.endOfLog()

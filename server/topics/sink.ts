@@ -9,6 +9,40 @@ export interface Sink<Item> {
   push(batch: Batch<Item>): void
   /** Null while there is room for more; else a promise that settles when there is again, or nobody wants more. */
   readonly room: Promise<void> | null
+  /** Where to count what becomes of the events; left out by those who do not. */
+  readonly tally?: Tally
+}
+
+/** What topics count for whoever they push to: plain numbers, written where things happen. */
+export interface Tally {
+  /** Those who are being pushed to: asked when somebody looks, so that keeping them costs nothing per event. */
+  readonly feeding: Set<Feeding>
+  /** Subscribers that came back with a cursor, by where their next events were found. */
+  readonly resumes: {
+    /** In memory, or there was nothing to catch up with. */
+    ring: number
+    store: number
+    /** Nowhere: they were told of a gap, or given a state. */
+    missed: number
+  }
+  /** Events that a reader did not get because it was slow, by its policy. */
+  readonly dropped: { conflate: number; dropOldest: number }
+}
+
+/** One who is being pushed to. */
+export interface Feeding {
+  /** In the hub's loop; else it is behind, and reads from the ring or the store. */
+  readonly live: boolean
+  /** How many events of its log it has not been given yet. */
+  readonly lag: number
+}
+
+export function createTally(): Tally {
+  return {
+    feeding: new Set(),
+    resumes: { ring: 0, store: 0, missed: 0 },
+    dropped: { conflate: 0, dropOldest: 0 },
+  }
 }
 
 /** Delivers to a sink until the stream has ended, or was told to by its `return()`. Rejects as the iteration would. */

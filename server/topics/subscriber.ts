@@ -12,7 +12,7 @@ import type { Batch } from './batch.ts'
 import type { LiveSubscriber } from './hub.ts'
 import { Reader } from './reader.ts'
 import type { Delivered, ReaderOptions } from './reader.ts'
-import type { Sink } from './sink.ts'
+import type { Feeding, Sink, Tally } from './sink.ts'
 import { roomWithin } from './when-slow.ts'
 
 export interface SubscriberOptions<Item> extends ReaderOptions<Item> {
@@ -24,7 +24,7 @@ export interface SubscriberOptions<Item> extends ReaderOptions<Item> {
 
 const done = { done: true, value: undefined } as const
 
-export class Subscriber<Item> {
+export class Subscriber<Item> implements Feeding {
   readonly #options: SubscriberOptions<Item>
   readonly #reader: Reader<Item>
   readonly #started: Promise<void>
@@ -53,6 +53,14 @@ export class Subscriber<Item> {
     return this.#reader.cursor
   }
 
+  get live(): boolean {
+    return this.#leaveLive !== null
+  }
+
+  get lag(): number {
+    return this.#reader.lag
+  }
+
   next(): Promise<IteratorResult<Delivered<Item>, undefined>> {
     const take = () => this.#take()
     const taken = this.#overlapping++ === 0 ? take() : this.#latest.then(take, take)
@@ -68,6 +76,10 @@ export class Subscriber<Item> {
   /** Pushes everything to a sink; settles when the subscriber has ended, rejects as `next()` would. */
   async feed(sink: Sink<unknown>): Promise<void> {
     const reader = this.#reader
+    const { tally } = sink
+    let resuming = this.#options.after !== undefined
+    reader.tally = tally
+    tally?.feeding.add(this)
     try {
       if (!reader.ended) await this.#started
       while (!reader.ended) {
@@ -75,11 +87,16 @@ export class Subscriber<Item> {
         if (sink.room) await this.#waitFor(sink.room)
         if (reader.ended) break
         const batch = reader.takeBatch()
+        if (resuming) {
+          resuming = false
+          if (tally) countResume(tally, reader, batch !== null)
+        }
         if (batch) deliver(sink, batch)
         else if (reader.atHead) await this.#live(sink)
         else await reader.readOn()
       }
     } finally {
+      tally?.feeding.delete(this)
       this.#end()
     }
   }
@@ -142,6 +159,17 @@ export class Subscriber<Item> {
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#options.onEnd()
   }
+}
+
+/** Where a subscriber that came back finds what it missed: what it takes first tells. */
+function countResume(
+  { resumes }: Tally,
+  reader: { readonly metGap: boolean; readonly atHead: boolean },
+  taken: boolean,
+): void {
+  if (reader.metGap) resumes.missed += 1
+  else if (taken || reader.atHead) resumes.ring += 1
+  else resumes.store += 1
 }
 
 function deliver(sink: Sink<unknown>, batch: Batch<unknown>): void {

@@ -34,11 +34,13 @@ export class Conflation<Item> {
     return this.#latest.size
   }
 
-  add(envelope: Envelope<Item>): void {
+  /** Returns whether it has replaced an earlier one, which nobody gets then. */
+  add(envelope: Envelope<Item>): boolean {
     const key = this.#by(envelope[1])
     // Taken out first, for a map keeps the place of a key that it knows: cursors must go up.
-    this.#latest.delete(key)
+    const replaces = this.#latest.delete(key)
     this.#latest.set(key, envelope)
+    return replaces
   }
 
   shift(): Envelope<Item> | undefined {

@@ -1,6 +1,7 @@
 // What a user's first program does, on the packed package in Node: each subpath loads, and an event arrives.
 import { initTRPC } from '@trpc/server'
 import { iterate, sluiceLink } from 'trpc-sluice/client'
+import { observeWithOpenTelemetry } from 'trpc-sluice/otel'
 import * as react from 'trpc-sluice/react'
 import { createTopic } from 'trpc-sluice/server'
 import { resumable } from 'trpc-sluice/shared'
@@ -8,7 +9,7 @@ import { lmdbStore } from 'trpc-sluice/stores/lmdb'
 import { createHarness } from 'trpc-sluice/testing'
 import { z } from 'zod'
 
-for (const value of [react.useStream, sluiceLink, iterate]) {
+for (const value of [observeWithOpenTelemetry, react.useStream, sluiceLink, iterate]) {
   if (typeof value !== 'function') throw new Error('An export is missing.')
 }
 

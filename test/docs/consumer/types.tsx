@@ -2,6 +2,7 @@
 import { createTRPCClient } from '@trpc/client'
 import { initTRPC } from '@trpc/server'
 import { iterate, sluiceLink } from 'trpc-sluice/client'
+import { observeWithOpenTelemetry } from 'trpc-sluice/otel'
 import { SluiceProvider, useConnection, useStream } from 'trpc-sluice/react'
 import { createSluice, createTopic, memoryStore, serve } from 'trpc-sluice/server'
 import { isGap, isSluiceError, resumable, streamOf, withSignal } from 'trpc-sluice/shared'
@@ -56,6 +57,7 @@ export async function test(path: string): Promise<void> {
   const store = lmdbStore({ path })
   createTopic({ name: 'durable', event: Tick, store })
   const sluice = createSluice({ router })
+  observeWithOpenTelemetry(sluice).stop()
   const served = await serve({ router, port: 0 })
   if (isSluiceError(seen.error)) await sluice.drain({ withinMs: 10 })
   await served.close()

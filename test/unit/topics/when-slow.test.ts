@@ -2,7 +2,7 @@ import { createTopic } from 'trpc-sluice/server'
 import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { feedOf } from '../../../server/topics/sink.ts'
+import { createTally, feedOf } from '../../../server/topics/sink.ts'
 import type { Feed } from '../../../server/topics/sink.ts'
 
 const Price = z.object({ symbol: z.string(), price: z.number() })
@@ -64,6 +64,31 @@ test('a connection that takes nothing ends the subscription after its time, and 
   expect(await Promise.race([ended, 'running'])).toBe('running')
   await clock.advance(1)
   expect(await ended).toBe('STALLED')
+})
+
+test('what a reader does not get because it was slow is counted by its policy', async () => {
+  const { topic, publish } = prices()
+  const tally = createTally()
+  const policies = [
+    { policy: 'conflate', by: (event: { symbol: string }) => event.symbol },
+    { policy: 'drop-oldest', maxLag: 2 },
+  ] as const
+  let makeRoom = () => {}
+  const room = new Promise<void>(resolve => (makeRoom = resolve))
+  const streams = policies.map(whenSlow => topic.subscribe('all', { whenSlow }))
+  const fed = streams.map(stream => (feedOf(stream) as Feed<unknown>)({ push: () => {}, room, tally }))
+  await publish(['A', 1], ['A', 2], ['A', 3], ['B', 1], ['A', 4])
+  await new Promise(resolve => setImmediate(resolve)) // until the hub knows of all of them
+  expect(Array.from(tally.feeding, ({ live, lag }) => [live, lag])).toEqual([
+    [false, 5],
+    [false, 5],
+  ])
+  makeRoom()
+  await new Promise(resolve => setImmediate(resolve)) // until they have taken what there is
+  for (const stream of streams) await stream.return()
+  await Promise.all(fed)
+  expect(tally.dropped).toEqual({ conflate: 3, dropOldest: 3 })
+  expect(tally.feeding.size).toBe(0)
 })
 
 test('a bound that makes no sense is refused at once', () => {

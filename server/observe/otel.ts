@@ -1,0 +1,116 @@
+/**
+ * The numbers of `stats()` as OpenTelemetry metrics. Nothing is measured on the way of an event: all instruments are
+ * observed together, when a reader of the application's SDK collects. Without an SDK that never happens.
+ *
+ * The messaging conventions name what clients of a broker do (`messaging.client.…`), and a Sluice is on the broker's
+ * side: so the names are our own, formed alike. The event loop has its name from the conventions for Node.
+ */
+import { metrics, type BatchObservableResult, type Meter, type Observable } from '@opentelemetry/api'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { SluiceStats } from './stats.ts'
+
+export interface OpenTelemetryOptions {
+  /** Default: the global meter named `trpc-sluice`. Asked for at once, so register the SDK's provider before. */
+  readonly meter?: Meter
+}
+
+/** What is observed: a `Sluice`, by the one member that this needs. */
+interface Observed {
+  stats(): SluiceStats
+}
+
+/**
+ * Registers a server's numbers as OpenTelemetry metrics, until `stop` is called: any number of times, and not by the
+ * server's own `close`.
+ *
+ * @example
+ * ```ts
+ * const observation = observeWithOpenTelemetry(sluice)
+ * ```
+ */
+export function observeWithOpenTelemetry(
+  sluice: Observed,
+  { meter = metrics.getMeter('trpc-sluice') }: OpenTelemetryOptions = {},
+): { stop(): void } {
+  const instruments = createInstruments(meter)
+  const eventLoop = monitorEventLoopDelay()
+  const observe = (result: BatchObservableResult) => {
+    observeStats(result, instruments, sluice.stats())
+    // Started by the first collection, so that it costs nothing where nobody collects; it has no figure then yet.
+    if (!eventLoop.enable() && eventLoop.count > 0) {
+      const toSeconds = (nanoseconds: number) => nanoseconds / 1e9
+      result.observe(instruments.delayP50, toSeconds(eventLoop.percentile(50)))
+      result.observe(instruments.delayP99, toSeconds(eventLoop.percentile(99)))
+      result.observe(instruments.delayMax, toSeconds(eventLoop.max))
+      eventLoop.reset()
+    }
+  }
+  const observables: Observable[] = Object.values(instruments)
+  meter.addBatchObservableCallback(observe, observables)
+  return {
+    stop() {
+      meter.removeBatchObservableCallback(observe, observables)
+      eventLoop.disable()
+    },
+  }
+}
+
+type Instruments = ReturnType<typeof createInstruments>
+
+function createInstruments(meter: Meter) {
+  const now = (name: string, unit: string, description: string) =>
+    meter.createObservableUpDownCounter(name, { unit, description })
+  const sinceStart = (name: string, unit: string, description: string) =>
+    meter.createObservableCounter(name, { unit, description })
+  const gauge = (name: string, unit: string, description: string) =>
+    meter.createObservableGauge(name, { unit, description })
+  return {
+    connections: now('sluice.connections', '{connection}', 'Open connections'),
+    subscriptions: now('sluice.subscriptions', '{subscription}', 'Running subscriptions'),
+    buffered: now('sluice.buffered', 'By', 'Bytes that the network has not taken yet'),
+    subscribers: now('sluice.subscribers', '{subscriber}', 'Subscribers of topics that are pushed to'),
+    lag: now('sluice.lag', '{event}', 'Events that subscribers of topics have yet to be given'),
+    maxLag: gauge('sluice.lag.max', '{event}', 'The same for the one that is furthest behind'),
+    draining: gauge('sluice.draining', '1', '1 once the server is going away, else 0'),
+    sentEvents: sinceStart('sluice.sent.events', '{event}', 'Events handed to connections'),
+    sentBytes: sinceStart('sluice.sent.bytes', 'By', 'Bytes of encoded messages handed to connections'),
+    encodings: sinceStart('sluice.encodings', '{event}', 'Events encoded, and encodings used again'),
+    resumes: sinceStart('sluice.resumes', '{resume}', 'Resumed subscribers, by where their events were'),
+    dropped: sinceStart('sluice.dropped.events', '{event}', 'Events that slow readers did not get'),
+    disconnected: sinceStart('sluice.disconnected', '{subscription}', 'Subscriptions ended for stalling'),
+    stalls: sinceStart('sluice.stalls', '{stall}', 'Times that a connection was full'),
+    overstayed: sinceStart('sluice.overstayed', '{subscription}', 'Generators that did not end in time'),
+    refusals: sinceStart('sluice.refusals', '{refusal}', 'What strangers were refused, by error code'),
+    delayP50: gauge('nodejs.eventloop.delay.p50', 's', 'Event loop delay since the last collection'),
+    delayP99: gauge('nodejs.eventloop.delay.p99', 's', 'Event loop delay since the last collection'),
+    delayMax: gauge('nodejs.eventloop.delay.max', 's', 'Event loop delay since the last collection'),
+  }
+}
+
+function observeStats(result: BatchObservableResult, to: Instruments, stats: SluiceStats): void {
+  const { connections, subscribers, encodings, resumes, dropped } = stats
+  result.observe(to.connections, connections.websocket, { 'sluice.carrier': 'websocket' })
+  result.observe(to.connections, connections.sse, { 'sluice.carrier': 'sse' })
+  result.observe(to.subscriptions, stats.subscriptions)
+  result.observe(to.buffered, stats.bufferedBytes)
+  result.observe(to.subscribers, subscribers.live, { 'sluice.subscriber.state': 'live' })
+  result.observe(to.subscribers, subscribers.behind, { 'sluice.subscriber.state': 'behind' })
+  result.observe(to.lag, subscribers.lag.total)
+  result.observe(to.maxLag, subscribers.lag.max)
+  result.observe(to.draining, stats.draining ? 1 : 0)
+  result.observe(to.sentEvents, stats.eventsOut)
+  result.observe(to.sentBytes, stats.bytesOut)
+  result.observe(to.encodings, encodings.hits, { 'sluice.encoding.remembered': true })
+  result.observe(to.encodings, encodings.misses, { 'sluice.encoding.remembered': false })
+  for (const [source, count] of Object.entries(resumes)) {
+    result.observe(to.resumes, count, { 'sluice.resume.source': source })
+  }
+  result.observe(to.dropped, dropped.conflate, { 'sluice.policy': 'conflate' })
+  result.observe(to.dropped, dropped.dropOldest, { 'sluice.policy': 'drop-oldest' })
+  result.observe(to.disconnected, dropped.disconnect)
+  result.observe(to.stalls, stats.stalls)
+  result.observe(to.overstayed, stats.overstayed)
+  for (const [code, count] of Object.entries(stats.refusals)) {
+    result.observe(to.refusals, count, { 'error.type': code })
+  }
+}
