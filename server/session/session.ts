@@ -194,7 +194,7 @@ export class Session implements Connection {
       this.#receive(data, binary)
     } catch (bug) {
       this.#deps.desk.report(bug, this.#nowhere())
-      this.#wire.close(errorTable.INTERNAL.close, 'internal error')
+      this.#sayGoodbye(errorTable.INTERNAL.close, 'internal error')
     }
   }
 
