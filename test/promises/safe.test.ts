@@ -13,6 +13,7 @@ import { eventually } from '../kit/deadline.ts'
 import { createFakeClock } from '../kit/fake-clock.ts'
 import { listen } from '../interop/support/peers.ts'
 import { RawResponse } from '../interop/support/raw-http.ts'
+import { upgradeHead } from '../interop/support/raw-tcp.ts'
 import { RawWebSocket } from '../interop/support/raw-websocket.ts'
 
 const t = initTRPC.create({ isDev: false })
@@ -376,18 +377,7 @@ function quietConsole(): Disposable & { readonly errors: number } {
 /** A TCP connection on which the WebSocket handshake is done, and everything after it is ours. */
 async function openTcp(port: number, path = '/'): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
-  socket.write(
-    [
-      `GET ${path} HTTP/1.1`,
-      'Host: localhost',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-      '',
-      '',
-    ].join('\r\n'),
-  )
+  socket.write(upgradeHead(path))
   await new Promise(resolve => socket.once('data', resolve))
   return socket
 }
