@@ -1,6 +1,9 @@
 /** WHATWG `Request` and `Response`, as the carriers see them: Next.js, Hono, Bun, Deno, Workers. */
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
-import type { Frame, Packing } from '../session/wire.ts'
+import { countRefusal } from '../observe/counters.ts'
+import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
+import { join, type Frame, type Packing } from '../session/wire.ts'
+import { limitBody } from './body.ts'
 import { answer, type HttpDeps } from './http.ts'
 import { pathBelow } from './request.ts'
 import type { ResponseWire, SseHost } from './sse.ts'
@@ -12,7 +15,11 @@ export type FetchHandler = Handle & { readonly GET: Handle; readonly POST: Handl
 
 export function createFetchHandler(deps: HttpDeps): FetchHandler {
   const handle: Handle = request => {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolvePromise, reject) => {
+      const resolve = (response: Response) => {
+        if (response.status === 413) countRefusal(deps.counters, 'PAYLOAD_TOO_LARGE')
+        resolvePromise(response)
+      }
       const url = new URL(request.url)
       const path = pathBelow(deps.basePath, url.pathname)
       const header = (name: string) => request.headers.get(name)
@@ -33,10 +40,19 @@ function delegate(req: Request, deps: HttpDeps): Promise<Response> {
     ...adapter,
     router: deps.desk.routerForAdapters,
     endpoint: deps.basePath,
-    req,
+    req: withLimit(req, deps.maxBodyBytes),
     createContext: async ({ resHeaders, info }) => deps.createContext({ req, resHeaders, info }),
     onError: ({ error, ...origin }) => void deps.desk.report(error, { ...origin, req }),
   })
+}
+
+/** The same request with a bounded body, which is read from the original when somebody reads it, and not before. */
+function withLimit(req: Request, maxBytes: number): Request {
+  if (!req.body) return req
+  const { url, method, headers, signal } = req
+  const body = limitBody(fromReadableStream(req.body), maxBytes)
+  // The type of the DOM does not know yet that a body of unknown length has to say so.
+  return new Request(url, { method, headers, signal, body, duplex: 'half' } as RequestInit)
 }
 
 function toHost(req: Request, resolve: (response: Response) => void, deps: HttpDeps): SseHost {
@@ -53,7 +69,7 @@ function toHost(req: Request, resolve: (response: Response) => void, deps: HttpD
     gone: gone.signal,
     refusal: null,
     createContext: info => deps.createContext({ req, resHeaders, info }),
-    readBody: () => req.text(),
+    readBody: () => withLimit(req, deps.maxBodyBytes).text(),
     open(status, headers) {
       const { wire, body } = createBody(deps.outletHighWater, () => gone.abort())
       resolve(new Response(body, { status, headers: withOwn(headers) }))
@@ -99,7 +115,7 @@ function createBody(
     packing: bytes,
     write(packed, gone) {
       if (!controller) return gone?.()
-      for (const piece of packed) controller.enqueue(toBytes(piece))
+      controller.enqueue(toBytes(join(packed)))
       if (gone) waiting.push(gone)
     },
     get bufferedBytes() {

@@ -10,6 +10,7 @@ import type { TRPCErrorShape } from '@trpc/server/rpc'
 import { SluiceError } from '../../shared/errors.ts'
 import { negotiate, noExtensions } from '../../shared/protocol/negotiate.ts'
 import { sseHeaders } from '../../shared/protocol/sse.ts'
+import { countRefusal } from '../observe/counters.ts'
 import { callProcedure, withLastEventId } from '../procedures/call.ts'
 import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import { Subscription, type SubscriptionDeps, type SubscriptionTask } from '../procedures/subscription.ts'
@@ -74,7 +75,7 @@ export class SseConnection implements Connection {
     this.#host = host
     this.#deps = deps
     this.#router = deps.desk.router
-    this.#input = createInput(request, this.#router, () => host.readBody())
+    this.#input = createInput(request, this.#router, () => this.#readBody())
     this.#info = this.#toInfo()
     const extensions = negotiate(request.head.url.searchParams)
     const stream = new EventStream({
@@ -193,6 +194,18 @@ export class SseConnection implements Connection {
         code: 'METHOD_NOT_SUPPORTED',
         message: 'Missing experimental flag "sseSubscriptions"',
       })
+    }
+  }
+
+  async #readBody(): Promise<string> {
+    try {
+      return await this.#host.readBody()
+    } catch (thrown) {
+      if (thrown instanceof TRPCError && thrown.code === 'PAYLOAD_TOO_LARGE') {
+        // The answer is a stream with an error in it: its status will not tell.
+        countRefusal(this.#deps.counters, thrown.code)
+      }
+      throw thrown
     }
   }
 

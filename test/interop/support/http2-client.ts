@@ -30,16 +30,22 @@ export class Http2Client implements Disposable {
 
   /** The body of a response. */
   async ask(path: string, post?: unknown): Promise<unknown> {
-    const method = post === undefined ? 'GET' : 'POST'
+    const json = await this.post(path, post === undefined ? undefined : JSON.stringify(post))
+    return JSON.parse(json)
+  }
+
+  /** The same as text, for any text; a GET where there is none. */
+  async post(path: string, body: string | undefined): Promise<string> {
+    const method = body === undefined ? 'GET' : 'POST'
     const request = this.session.request({
       ':path': path,
       ':method': method,
       'content-type': 'application/json',
     })
-    request.end(post === undefined ? undefined : JSON.stringify(post))
+    request.end(body)
     let text = ''
     for await (const chunk of request.setEncoding('utf8')) text += String(chunk)
-    return JSON.parse(text)
+    return text
   }
 
   /** Subscribes; settles when the response has begun, before any of it is read. */

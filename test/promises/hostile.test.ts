@@ -1,0 +1,185 @@
+/**
+ * Promise 7: input that was made to harm, through every way in that can carry it. It is refused in a typed way and
+ * counted, or it is harmless; two neighbours on the same server notice nothing.
+ */
+import { once } from 'node:events'
+import http2 from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import superjson from 'superjson'
+import { describe, expect, test } from 'vitest'
+import { eventually } from '../kit/deadline.ts'
+import { Http2Client } from '../interop/support/http2-client.ts'
+import { RawResponse } from '../interop/support/raw-http.ts'
+import { RawTcp } from '../interop/support/raw-tcp.ts'
+import { RawWebSocket } from '../interop/support/raw-websocket.ts'
+import { createRouter, deep, keys, post, query, startWithNeighbours } from './support/neighbours.ts'
+
+type App = Awaited<ReturnType<typeof startWithNeighbours>>
+
+/** HTTP/2 in front of an application that has HTTP/1.1 already. */
+async function startHttp2(app: App) {
+  const server = http2.createServer(app.sluice.node)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  return {
+    client: new Http2Client(session),
+    async [Symbol.asyncDispose]() {
+      session.destroy()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
+
+/** What a stream says first: that it is open, or why it is not. */
+async function overStream(url: string, request?: typeof post & { readonly body: string }): Promise<string> {
+  await using response = await RawResponse.open(url, request)
+  await Promise.race([response.until('connected'), response.ended])
+  return response.text
+}
+
+async function throughFetch(app: App, path: string, body: string): Promise<string> {
+  // In pieces, and without saying how many bytes there will be.
+  const pieces = new Blob([body]).stream()
+  const response = await app.sluice.fetch(
+    new Request(`${app.url}/${path}`, { ...post, body: pieces, duplex: 'half' } as RequestInit),
+  )
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+  const first = await reader?.read()
+  await reader?.cancel()
+  return first?.value ?? ''
+}
+
+/** Each takes an input as JSON, and gives the beginning of the answer. */
+const waysIn: Record<string, (app: App, json: string) => Promise<string>> = {
+  async 'a WebSocket'(app, json) {
+    await using socket = await RawWebSocket.open(app.url)
+    socket.send(JSON.stringify(query(1, 'here')).replace('"here"', () => json))
+    const closed = socket.closed.then(({ code }) => (code === 1009 ? 'PAYLOAD_TOO_LARGE' : `closed: ${code}`))
+    return await Promise.race([socket.count(1).then(([answer = '']) => answer), closed])
+  },
+  'the body of a call': async (app, json) => (await fetch(`${app.url}/save`, { ...post, body: json })).text(),
+  'the body of a stream': (app, json) => overStream(`${app.url}/quiet`, { ...post, body: json }),
+  'the body of a call by HTTP/2': async (app, json) => {
+    await using secure = await startHttp2(app)
+    return await secure.client.post('/save', json)
+  },
+  'the body of a call through fetch': (app, json) => throughFetch(app, 'save', json),
+  'the body of a stream through fetch': (app, json) => throughFetch(app, 'quiet', json),
+}
+const withUrl: typeof waysIn = {
+  ...waysIn,
+  'the URL of a call': async (app, json) =>
+    (await fetch(`${app.url}/echo?input=${encodeURIComponent(json)}`)).text(),
+  'the URL of a stream': (app, json) => overStream(`${app.url}/quiet?input=${encodeURIComponent(json)}`),
+}
+
+const start = (options: object = {}) => startWithNeighbours({ allowMethodOverride: true, ...options })
+
+describe.each(Object.entries(withUrl))('input by %s', (name, send) => {
+  test('that is nested 100,000 deep is refused', async () => {
+    await using app = await start()
+    // A URL of more than 16 KiB is refused by Node.
+    const levels = name.startsWith('the URL') ? 1_000 : 100_000
+    expect(await send(app, deep(levels))).toContain('"code":"INPUT_TOO_DEEP"')
+    expect(app.refusals()).toEqual({ INPUT_TOO_DEEP: 1 })
+  })
+
+  const evil =
+    '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"then":{"then":1},"toString":0}'
+
+  test('with __proto__, constructor and then pollutes nothing and stalls nothing', async () => {
+    await using app = await start()
+    expect(await send(app, evil)).toMatch(/result|connected/)
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
+    await app.calm()
+  })
+
+  test.each([
+    ['values', '{"values":{"__proto__.polluted":["Date"],"constructor.prototype.polluted":["Date"]}}'],
+    ['references', '{"referentialEqualities":{"a":["__proto__.polluted","constructor.prototype.polluted"]}}'],
+    ['custom types', '{"values":{"a":[["custom","__proto__"]],"b":[["class","constructor"]]}}'],
+    ['nonsense', '{"values":"then","referentialEqualities":1}'],
+  ])('with hostile %s in the metadata of superjson is refused or harmless', async (_, meta) => {
+    await using app = await start({ router: createRouter({ transformer: superjson }) })
+    const input = `{"json":{"a":{"polluted":"2020-01-01"},"b":1},"meta":${meta}}`
+    expect(await send(app, input)).toMatch(/result|connected|"code":"(BAD_REQUEST|PARSE_ERROR)"/)
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
+    await app.calm()
+  })
+})
+
+test.each(Object.entries(waysIn))('1,000,000 keys by %s are too large', async (_, send) => {
+  await using app = await start()
+  expect(await send(app, keys(1_000_000))).toContain('PAYLOAD_TOO_LARGE')
+  await eventually(() => app.refusals().PAYLOAD_TOO_LARGE)
+  expect(app.refusals()).toEqual({ PAYLOAD_TOO_LARGE: 1 })
+})
+
+describe('connection params', () => {
+  const evil = '{"__proto__":"x","constructor":"y","then":"z"}'
+
+  const say: Record<string, (app: App, params: string) => Promise<string>> = {
+    async 'a WebSocket'(app, params) {
+      await using socket = await RawWebSocket.open(`${app.url}?connectionParams=1`)
+      socket.send(`{"method":"connectionParams","data":${params}}`)
+      socket.send(query(1, undefined, 'params'))
+      const [answer = ''] = await socket.count(1)
+      return answer
+    },
+    'a call': async (app, params) =>
+      (await fetch(`${app.url}/params?connectionParams=${encodeURIComponent(params)}`)).text(),
+    'a stream': (app, params) =>
+      overStream(`${app.url}/quiet?connectionParams=${encodeURIComponent(params)}`),
+  }
+
+  test.each(Object.entries(say))('of %s with __proto__, constructor and then are text', async (_, ask) => {
+    await using app = await start()
+    expect(await ask(app, evil)).toMatch(/"then":"z"|connected/)
+    expect(({} as { x?: unknown }).x).toBeUndefined()
+    await app.calm()
+  })
+
+  test.each(Object.entries(say))('of %s that are no text by name are refused', async (name, ask) => {
+    await using app = await start()
+    for (const params of ['1', '"x"', '[]', '{"a":1}', '{"a":{"b":"c"}}', '{', deep(1_000)]) {
+      const expected = name !== 'a WebSocket' || params !== '{' ? /"error"|serialized-error/ : /PARSE_ERROR/
+      expect(await ask(app, params), params).toMatch(expected)
+    }
+    await app.calm()
+  })
+})
+
+test('bytes that are no UTF-8 in a URL or a body end nothing but their request', async () => {
+  await using app = await start()
+  for (const head of [
+    'GET /%ff%fe HTTP/1.1',
+    'GET /echo?input=%ff HTTP/1.1',
+    'GET /quiet?input=%c3%28 HTTP/1.1',
+    'GET /quiet?connectionParams=%ff HTTP/1.1',
+    'POST /save HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2',
+    'POST /quiet HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2',
+  ]) {
+    using tcp = await RawTcp.open(app.port)
+    tcp.write(`${head}\r\nHost: localhost\r\n\r\n`)
+    tcp.write(Uint8Array.from([0xc3, 0x28]))
+    await eventually(() => /HTTP\/1.1 4|serialized-error/.test(tcp.received.toString('latin1')))
+  }
+  await app.calm()
+})
+
+test('1,000 streams of one HTTP/2 connection, opened and reset at once, leave nothing behind', async () => {
+  await using app = await start()
+  await using secure = await startHttp2(app)
+  const { session } = secure.client
+  for (let round = 0; round < 10; round++) {
+    const streams = Array.from({ length: 100 }, (_, i) =>
+      session.request({ ':path': i % 2 ? '/quiet' : '/echo' }).on('error', () => {}),
+    )
+    for (const stream of streams) stream.close(http2.constants.NGHTTP2_CANCEL)
+    await Promise.all(streams.map(stream => stream.closed || once(stream, 'close')))
+  }
+  await app.calm()
+  await eventually(() => app.sluice.stats().connections.sse === 1)
+  expect(await secure.client.ask('/save', 7)).toEqual({ result: { data: 7 } })
+})
