@@ -117,6 +117,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const http: HttpDeps = {
     ...subscription,
     connections,
+    limits,
     basePath,
     isDraining,
     admission,

@@ -9,8 +9,7 @@ import { unpresentable } from '../procedures/present-error.ts'
 import type { Encodings } from '../procedures/encodings.ts'
 import type { Batch, Replies } from '../procedures/replies.ts'
 import type { Outlet } from '../session/outlet.ts'
-
-type SseConfig = NonNullable<AnyTRPCRouter['_def']['_config']['sse']>
+import { pingInterval, Pulse, type SseConfig } from './pulse.ts'
 
 export interface EventStreamOptions {
   readonly router: AnyTRPCRouter
@@ -37,8 +36,7 @@ export class EventStream implements Replies, Disposable {
   #failed = false
 
   #pingMs = Infinity
-  #sentAt = 0
-  #pingTimer: Timer | null = null
+  #pulse: Pulse | null = null
   #emitTimer: Timer | null = null
 
   constructor(options: EventStreamOptions) {
@@ -56,7 +54,7 @@ export class EventStream implements Replies, Disposable {
     }
     const hello = { ...this.#config.client, ...this.#extensionsOf(position) }
     this.#send(formatSseControl(sseEvent.connected, JSON.stringify(hello)))
-    if (this.#pingMs !== Infinity) this.#watchSilence()
+    if (this.#pingMs !== Infinity) this.#pulse = this.#startPulse(this.#pingMs)
   }
 
   next(value: unknown): void {
@@ -73,7 +71,7 @@ export class EventStream implements Replies, Disposable {
       for (const envelope of batch.envelopes) this.next(envelope)
     } else if (this.#outlet) {
       this.#outlet.sendPacked(this.#options.encodings.toEvents(batch, this.#outlet.packing))
-      this.#sentAt = this.#options.clock.now()
+      this.#pulse?.sent()
     }
   }
 
@@ -99,7 +97,7 @@ export class EventStream implements Replies, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#pingTimer?.cancel()
+    this.#pulse?.[Symbol.dispose]()
     this.#emitTimer?.cancel()
   }
 
@@ -112,18 +110,16 @@ export class EventStream implements Replies, Disposable {
     }
   }
 
-  /** One timer, moved once per period and not per event. */
-  #watchSilence(): void {
-    const { clock } = this.#options
-    const quietMs = clock.now() - this.#sentAt
-    // A reader that does not take what is there would not take a ping either.
-    if (quietMs >= this.#pingMs && !this.room) this.#send(formatSseControl(sseEvent.ping, ''))
-    const restMs = quietMs >= this.#pingMs ? this.#pingMs : this.#pingMs - quietMs
-    this.#pingTimer = clock.after(restMs, () => this.#watchSilence())
+  #startPulse(everyMs: number): Pulse {
+    const beat = () => {
+      // A reader that does not take what is there would not take a ping either.
+      if (!this.room) this.#send(formatSseControl(sseEvent.ping, ''))
+    }
+    return new Pulse({ clock: this.#options.clock, everyMs, beat })
   }
 
   #send(text: string): void {
-    this.#sentAt = this.#options.clock.now()
+    this.#pulse?.sent()
     this.#outlet?.send(text)
   }
 
@@ -136,20 +132,4 @@ export class EventStream implements Replies, Disposable {
       return JSON.stringify(output.serialize(fallback))
     }
   }
-}
-
-/** How long the stream may be silent, in milliseconds. @throws when the router's own settings contradict each other. */
-function pingInterval(config: SseConfig, extensions: Extensions): number {
-  const { reconnectAfterInactivityMs } = config.client ?? {}
-  if (config.ping === undefined && extensions.heartbeats) {
-    return Math.min(30_000, (reconnectAfterInactivityMs ?? Infinity) / 2)
-  }
-  const { enabled = false, intervalMs = 1_000 } = config.ping ?? {}
-  if (!enabled || intervalMs <= 0) return Infinity
-  if (reconnectAfterInactivityMs && intervalMs > reconnectAfterInactivityMs) {
-    throw new Error(
-      `Ping interval must be less than client reconnect interval to prevent unnecessary reconnection - ping.intervalMs: ${intervalMs} client.reconnectAfterInactivityMs: ${reconnectAfterInactivityMs}`,
-    )
-  }
-  return intervalMs
 }

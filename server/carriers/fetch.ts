@@ -6,7 +6,7 @@ import { join, type Frame, type Packing } from '../session/wire.ts'
 import { limitBody } from './body.ts'
 import { answer, type HttpDeps } from './http.ts'
 import { pathBelow } from './request.ts'
-import type { ResponseWire, SseHost } from './sse.ts'
+import type { ResponseHost, ResponseWire } from './host.ts'
 
 type Handle = (request: Request) => Promise<Response>
 
@@ -55,7 +55,7 @@ function withLimit(req: Request, maxBytes: number): Request {
   return new Request(url, { method, headers, signal, body, duplex: 'half' } as RequestInit)
 }
 
-function toHost(req: Request, resolve: (response: Response) => void, deps: HttpDeps): SseHost {
+function toHost(req: Request, resolve: (response: Response) => void, deps: HttpDeps): ResponseHost {
   const gone = new AbortController()
   const resHeaders = new Headers()
   if (req.signal.aborted) gone.abort()

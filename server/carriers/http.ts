@@ -8,10 +8,13 @@ import type { AnyTRPCRouter } from '@trpc/server'
 import { errorTable, SluiceError } from '../../shared/errors.ts'
 import { countRefusal } from '../observe/counters.ts'
 import type { Admission } from '../session/admission.ts'
+import type { Connection } from '../session/connections.ts'
 import type { AddressOf } from './address.ts'
 import type { CreateContext } from './context.ts'
+import { refuse, type ResponseHost } from './host.ts'
 import { findSubscription, type RequestHead } from './request.ts'
-import { refuse, SseConnection, turnAway, type SseDeps, type SseHost } from './sse.ts'
+import { SseConnection, turnAway, type SseDeps } from './sse.ts'
+import { asksForStream, StreamConnection, type StreamDeps } from './stream.ts'
 
 /** The options of tRPC's HTTP adapters that are handed through to them. */
 export type AdapterOptions = Pick<
@@ -19,7 +22,7 @@ export type AdapterOptions = Pick<
   'allowBatching' | 'allowMethodOverride' | 'batching' | 'maxBatchSize' | 'middleware' | 'responseMeta'
 >
 
-export interface HttpDeps extends SseDeps {
+export interface HttpDeps extends SseDeps, StreamDeps {
   readonly adapter: AdapterOptions
   /** Ends in a slash. */
   readonly basePath: string
@@ -34,24 +37,49 @@ export interface HttpDeps extends SseDeps {
 export interface Ways {
   delegate(): Promise<void>
   /** Makes the host of a subscription; never settles if its middleware has answered the request. */
-  host(): Promise<SseHost>
+  host(): Promise<ResponseHost>
 }
 
 export async function answer(head: RequestHead | null, ways: Ways, deps: HttpDeps): Promise<void> {
+  if (head && asksForStream(head)) {
+    const host = await ways.host()
+    const draining = new SluiceError('DRAINING', 'This server is going away. Connect again.')
+    admit(host, deps, {
+      turnAway: () => refuse(host, draining, deps),
+      open: () => new StreamConnection(head, host, deps),
+    })
+    return
+  }
   const request = head && (await findSubscription(deps.desk.router, head))
   if (!request) return ways.delegate()
   const host = await ways.host()
+  admit(host, deps, {
+    path: request.path,
+    turnAway: () => turnAway(request, host, deps),
+    open: () => new SseConnection(request, host, deps),
+  })
+}
+
+interface Applicant {
+  readonly path?: string
+  /** Says that the server goes away. */
+  turnAway(): void
+  open(): Connection
+}
+
+/** Opens a connection if there is room. */
+function admit(host: ResponseHost, deps: HttpDeps, { path, turnAway, open }: Applicant): void {
   if (deps.isDraining()) {
     countRefusal(deps.counters, 'DRAINING')
-    return turnAway(request, host, deps)
+    return turnAway()
   }
   const address = deps.addressOf(host.req)
   const crowded = deps.admission.refusal(address)
   if (crowded) {
     countRefusal(deps.counters, crowded)
-    return refuse(request, host, new SluiceError(crowded, `No room: ${errorTable[crowded].help}`), deps)
+    return refuse(host, new SluiceError(crowded, `No room: ${errorTable[crowded].help}`), deps, path)
   }
-  const connection = new SseConnection(request, host, deps)
+  const connection = open()
   deps.connections.add(connection)
   deps.admission.hold(address, connection.ended)
 }

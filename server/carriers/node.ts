@@ -10,7 +10,7 @@ import { byteLengthOf, join } from '../session/wire.ts'
 import type { Packed, Packing, Wire } from '../session/wire.ts'
 import { answer, type HttpDeps } from './http.ts'
 import { pathBelow, type RequestHead } from './request.ts'
-import type { ResponseWire, SseHost } from './sse.ts'
+import type { ResponseHost, ResponseWire } from './host.ts'
 
 /** Connect's signature: a request that is not below the base path goes to `next`, where there is one. */
 export type NodeHandler = (req: NodeRequest, res: NodeResponse, next?: (error?: unknown) => void) => void
@@ -49,7 +49,7 @@ function delegate(req: NodeRequest, res: NodeResponse, path: string, deps: HttpD
   })
 }
 
-async function toHost(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Promise<SseHost> {
+async function toHost(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Promise<ResponseHost> {
   const gone = new AbortController()
   res.once('close', () => gone.abort())
   const { destroyed, closed } = streamOf(res)

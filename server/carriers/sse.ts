@@ -5,51 +5,25 @@
  */
 import { TRPCError } from '@trpc/server'
 import type { AnyTRPCRouter } from '@trpc/server'
-import type { ResponseMeta, ResponseMetaFn, TRPCRequestInfo } from '@trpc/server/http'
+import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import { SluiceError } from '../../shared/errors.ts'
 import { negotiate, noExtensions } from '../../shared/protocol/negotiate.ts'
 import { sseHeaders } from '../../shared/protocol/sse.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { callProcedure, withLastEventId } from '../procedures/call.ts'
-import { toTRPCError, type Origin } from '../procedures/present-error.ts'
-import { Subscription, type SubscriptionDeps, type SubscriptionTask } from '../procedures/subscription.ts'
-import type { Connection, Connections } from '../session/connections.ts'
+import type { Origin } from '../procedures/present-error.ts'
+import { Subscription, type SubscriptionTask } from '../procedures/subscription.ts'
+import type { Connection } from '../session/connections.ts'
 import { Outlet } from '../session/outlet.ts'
-import type { Wire } from '../session/wire.ts'
-import type { NodeRequest } from './context.ts'
 import { EventStream } from './event-stream.ts'
-import { retryAfterSeconds, type SubscriptionRequest } from './request.ts'
+import type { SubscriptionRequest } from './request.ts'
+import { openEventStream, presentRefusal, refuse, respondWithError } from './host.ts'
+import type { ResponseHost, ResponseWire, StreamingDeps } from './host.ts'
 import { createInput, type RawInput } from './input.ts'
 
-/** A response that streams. */
-export interface ResponseWire extends Wire {
-  /** No more comes. */
-  end(): void
-}
-
-/** The host's half of one request and its response. */
-export interface SseHost {
-  /** What `onError` is told as the request. */
-  readonly req: NodeRequest | Request
-  /** Aborted when the peer is gone. */
-  readonly gone: AbortSignal
-  /** A refusal by the host's middleware, which the client is to be told. */
-  readonly refusal: TRPCError | null
-  createContext(info: TRPCRequestInfo): unknown
-  /** The body of a POST. */
-  readBody(): Promise<string>
-  /** Sends the head of a response that streams. */
-  open(status: number, headers: Headers): ResponseWire
-  /** Sends a whole response. */
-  respond(status: number, headers: Headers, body: string): void
-}
-
-export interface SseDeps extends SubscriptionDeps {
-  readonly connections: Connections
-  readonly outletHighWater: number
+export interface SseDeps extends StreamingDeps {
   readonly allowMethodOverride: boolean
-  readonly responseMeta: ResponseMetaFn<AnyTRPCRouter> | undefined
 }
 
 export class SseConnection implements Connection {
@@ -57,7 +31,7 @@ export class SseConnection implements Connection {
   readonly ended: Promise<void>
 
   readonly #request: SubscriptionRequest
-  readonly #host: SseHost
+  readonly #host: ResponseHost
   readonly #deps: SseDeps
   readonly #router: AnyTRPCRouter
   readonly #input: RawInput
@@ -70,7 +44,7 @@ export class SseConnection implements Connection {
   /** True when there was an answer without a stream. */
   #failed = false
 
-  constructor(request: SubscriptionRequest, host: SseHost, deps: SseDeps) {
+  constructor(request: SubscriptionRequest, host: ResponseHost, deps: SseDeps) {
     this.#request = request
     this.#host = host
     this.#deps = deps
@@ -215,18 +189,7 @@ export class SseConnection implements Connection {
   }
 
   #open(): Outlet {
-    const headers = new Headers({ vary: 'trpc-accept, accept', ...sseHeaders })
-    const meta = this.#deps.responseMeta?.({
-      ctx: this.#ctx,
-      info: this.#info,
-      paths: [this.#request.path],
-      data: [],
-      errors: [],
-      eagerGeneration: true, // the head is sent before the data are known
-      type: 'subscription',
-    })
-    addHeaders(headers, meta?.headers)
-    this.#wire = this.#host.open(meta?.status ?? 200, headers)
+    this.#wire = openEventStream(this.#host, this.#deps, { ctx: this.#ctx, info: this.#info, errors: [] })
     this.#outlet = new Outlet(this.#wire, this.#deps.outletHighWater, this.#deps.counters)
     return this.#outlet
   }
@@ -261,13 +224,14 @@ export class SseConnection implements Connection {
  * Answers a subscription while the server drains. A plain 503 would end an `EventSource` for ever; what lets it
  * come back is a stream that ends with an error which tRPC's client knows to be passing.
  */
-export function turnAway(request: SubscriptionRequest, host: SseHost, deps: SseDeps): void {
+export function turnAway(request: SubscriptionRequest, host: ResponseHost, deps: SseDeps): void {
   const { head } = request
   const { desk } = deps
   const error = new SluiceError('DRAINING', 'This server is going away. Connect again.')
   const isEventSource = head.header('accept')?.includes('text/event-stream') ?? false
-  if (!isEventSource || negotiate(head.url.searchParams).position) return refuse(request, host, error, deps)
-  const shape = presentRefusal(request, host, error, deps)
+  if (!isEventSource || negotiate(head.url.searchParams).position)
+    return refuse(host, error, deps, request.path)
+  const shape = presentRefusal(host, error, deps, request.path)
   const wire = host.open(200, new Headers(sseHeaders))
   const outlet = new Outlet(wire, deps.outletHighWater, deps.counters)
   using stream = new EventStream({
@@ -282,44 +246,4 @@ export function turnAway(request: SubscriptionRequest, host: SseHost, deps: SseD
   stream.error(shape)
   outlet.close()
   wire.end()
-}
-
-/** Answers a subscription for which there is no room, and says when to come back. */
-export function refuse(request: SubscriptionRequest, host: SseHost, error: SluiceError, deps: SseDeps): void {
-  const shape = presentRefusal(request, host, error, deps)
-  respondWithError(host, deps.desk.router, shape, { 'retry-after': String(retryAfterSeconds) })
-}
-
-/** It is the state of the server, or the stranger's doing, and no failure of the application: no report. */
-function presentRefusal(
-  { path }: SubscriptionRequest,
-  { req }: SseHost,
-  error: SluiceError,
-  { desk }: SseDeps,
-): TRPCErrorShape {
-  const origin: Origin = { req, type: 'subscription', path, input: undefined, ctx: undefined }
-  return desk.present(toTRPCError(error), origin)
-}
-
-function respondWithError(
-  host: SseHost,
-  router: AnyTRPCRouter,
-  shape: TRPCErrorShape,
-  more: Readonly<Record<string, string>> = {},
-): void {
-  const status = (shape.data as { httpStatus?: unknown } | undefined)?.httpStatus
-  const headers = new Headers({ vary: 'trpc-accept, accept', 'content-type': 'application/json', ...more })
-  const body = JSON.stringify({ error: router._def._config.transformer.output.serialize(shape) })
-  host.respond(typeof status === 'number' ? status : 500, headers, body)
-}
-
-function addHeaders(headers: Headers, more: ResponseMeta['headers']): void {
-  if (more instanceof Headers) {
-    for (const [name, value] of more) headers.append(name, value)
-    return
-  }
-  for (const [name, value] of Object.entries(more ?? {})) {
-    if (Array.isArray(value)) value.forEach(one => headers.append(name, one))
-    else if (typeof value === 'string') headers.set(name, value)
-  }
 }

@@ -89,8 +89,9 @@ function createInstruments(meter: Meter) {
 
 function observeStats(result: BatchObservableResult, to: Instruments, stats: SluiceStats): void {
   const { connections, subscribers, encodings, resumes, dropped } = stats
-  result.observe(to.connections, connections.websocket, { 'sluice.carrier': 'websocket' })
-  result.observe(to.connections, connections.sse, { 'sluice.carrier': 'sse' })
+  for (const [carrier, count] of Object.entries(connections)) {
+    result.observe(to.connections, count, { 'sluice.carrier': carrier })
+  }
   result.observe(to.subscriptions, stats.subscriptions)
   result.observe(to.buffered, stats.bufferedBytes)
   result.observe(to.subscribers, subscribers.live, { 'sluice.subscriber.state': 'live' })

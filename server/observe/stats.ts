@@ -5,7 +5,7 @@ import type { Counters, Refusals } from './counters.ts'
 /** A server at one moment, in plain numbers. */
 export interface SluiceStats {
   /** Open connections by carrier. */
-  readonly connections: { readonly websocket: number; readonly sse: number }
+  readonly connections: { readonly websocket: number; readonly stream: number; readonly sse: number }
   /** Subscriptions now running, set-up and clean-up included. */
   readonly subscriptions: number
   /** Bytes handed to sockets that the network has not taken yet, over all connections. */
@@ -50,7 +50,7 @@ export interface SluiceStats {
 }
 
 export function takeStats(connections: Connections, counters: Counters, draining: boolean): SluiceStats {
-  const open = { websocket: 0, sse: 0 }
+  const open = { websocket: 0, stream: 0, sse: 0 }
   let bufferedBytes = 0
   for (const connection of connections) {
     open[connection.carrier] += 1

@@ -3,7 +3,7 @@ import { settlesWithin } from '../procedures/grace.ts'
 import type { Clock } from '../../shared/clock.ts'
 
 export interface Connection {
-  readonly carrier: 'websocket' | 'sse'
+  readonly carrier: 'websocket' | 'stream' | 'sse'
   readonly bufferedBytes: number
   /** True while it has a subscription or a call in hand. */
   readonly busy: boolean

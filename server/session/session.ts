@@ -7,12 +7,11 @@ import type { Encoder } from '@trpc/server/adapters/ws'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import { parseTRPCMessage } from '@trpc/server/rpc'
 import type { TRPCClientOutgoingMessage, TRPCRequestMessage } from '@trpc/server/rpc'
-import { errorTable, SluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
+import { errorTable, type SluiceErrorCode } from '../../shared/errors.ts'
 import { ping, pong } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { Scope } from '../../shared/scope.ts'
 import { countRefusal } from '../observe/counters.ts'
-import { callProcedure, withLastEventId } from '../procedures/call.ts'
 import { settlesWithin } from '../procedures/grace.ts'
 import type { Origin } from '../procedures/present-error.ts'
 import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscription.ts'
@@ -25,6 +24,7 @@ import { startHeartbeat, type Heartbeat, type KeepAlive } from './liveness.ts'
 import { Outlet } from './outlet.ts'
 import { Rate } from './rate.ts'
 import { Subscriptions } from './subscriptions.ts'
+import { checkBatchLength, toTask, type Caller, type Context } from './task.ts'
 import type { DuplexWire } from './wire.ts'
 
 export interface SessionDeps extends SubscriptionDeps {
@@ -47,10 +47,6 @@ export interface Guest {
   createContext(info: TRPCRequestInfo): unknown
 }
 
-type Context =
-  | { readonly ok: true; readonly ctx: unknown }
-  | { readonly ok: false; readonly error: TRPCError }
-
 /** How long a peer may take to answer a close frame, in milliseconds. */
 const goodbyeMs = 1_000
 
@@ -64,6 +60,7 @@ export class Session implements Connection {
   readonly #outlet: Outlet
   readonly #writer: MessageWriter
   readonly #subscriptions: Subscriptions
+  readonly #caller: Caller
   readonly #heartbeat: Heartbeat
   readonly #idle: IdleWatch
   readonly #rate: Rate
@@ -86,6 +83,12 @@ export class Session implements Connection {
       this.#nowhere(),
     )
     this.#subscriptions = new Subscriptions(deps, deps.limits.maxSubscriptions)
+    this.#caller = {
+      req: guest.req,
+      router: deps.desk.router,
+      tellPosition: guest.extensions.position,
+      ctx: () => this.#ctx,
+    }
     this.#heartbeat = startHeartbeat(deps.keepAlive, deps.clock, {
       ping: () => this.#outlet.send(ping),
       cutOff: () => wire.terminate(),
@@ -242,21 +245,13 @@ export class Session implements Connection {
       if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
         throw new TRPCError({ code: 'BAD_REQUEST', message: 'Batch call exceeds maximum size' })
       }
-      if (messages.length > limits.maxBatchLength) throw this.#tooLong(messages.length)
+      checkBatchLength(messages.length, limits.maxBatchLength, this.#deps.counters)
       const { transformer } = this.#deps.desk.router._def._config
       return messages.map(message => parseTRPCMessage(message, transformer))
     } catch (cause) {
       this.#refuse(cause instanceof TRPCError ? cause : new TRPCError({ code: 'PARSE_ERROR', cause }))
       return []
     }
-  }
-
-  #tooLong(length: number): TRPCError {
-    countRefusal(this.#deps.counters, 'BATCH_TOO_LONG')
-    const limit = this.#deps.limits.maxBatchLength
-    const message = `A frame of ${length} messages is longer than ${limit}, which is the limit.`
-    const cause = new SluiceError('BATCH_TOO_LONG', message, { data: { limit } })
-    return new TRPCError({ code: 'BAD_REQUEST', message, cause })
   }
 
   /** Answers what cannot be told apart from other requests, for want of an id. It is the peer's fault: no report. */
@@ -307,21 +302,7 @@ export class Session implements Connection {
   }
 
   #toTask(message: TRPCRequestMessage, batchIndex: number, context: Promise<Context>): SubscriptionTask {
-    const { method: type, params } = message
-    const { path } = params
-    const input = withLastEventId(params.input, params.lastEventId)
-    return {
-      path,
-      tellPosition: this.#guest.extensions.position,
-      abortErrorEnds: false,
-      origin: () => ({ req: this.#guest.req, type, path, input, ctx: this.#ctx }),
-      invoke: async signal => {
-        const made = await context
-        if (!made.ok) throw made.error
-        const call = { path, type, ctx: made.ctx, signal, batchIndex, input: async () => input }
-        return callProcedure(this.#deps.desk.router, call)
-      },
-    }
+    return toTask(message, batchIndex, context, this.#caller)
   }
 
   /** Where an error comes from that belongs to no request. */

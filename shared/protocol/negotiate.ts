@@ -19,14 +19,16 @@ export interface Extensions {
    * whoever configured them, so that the client knows which silence means a dead line.
    */
   readonly heartbeats: boolean
+  /** The server takes many subscriptions in one request, and answers them in one response (stream.ts). */
+  readonly streams: boolean
 }
 
-export const noExtensions: Extensions = { position: false, heartbeats: false }
+export const noExtensions: Extensions = { position: false, heartbeats: false, streams: false }
 
 /** What the server may use towards a client that connected with these query parameters. */
 export function negotiate(params: URLSearchParams): Extensions {
   const asked = params.get(sluiceParam) === sluiceVersion
-  return asked ? { position: true, heartbeats: true } : noExtensions
+  return asked ? { position: true, heartbeats: true, streams: true } : noExtensions
 }
 
 /** Adds the wish for extensions to a URL, which may be relative. */

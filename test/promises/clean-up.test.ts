@@ -1,6 +1,6 @@
 /**
  * Promise 4: every generator that was started is told to finish, by its signal first and by `return()` then, however
- * its subscription ends. Over WebSocket and over SSE.
+ * its subscription ends. Over WebSocket, in a stream of many and over SSE.
  */
 import { getEventListeners } from 'node:events'
 import { initTRPC, TRPCError } from '@trpc/server'
@@ -11,6 +11,7 @@ import { isSluiceError, withSignal } from 'trpc-sluice/shared'
 import { eventually } from '../kit/deadline.ts'
 import { Probe } from '../interop/support/probe.ts'
 import { RawResponse } from '../interop/support/raw-http.ts'
+import { postStream, subscriptionOf } from '../interop/support/raw-stream.ts'
 import { RawWebSocket } from '../interop/support/raw-websocket.ts'
 
 const graceMs = 150
@@ -179,8 +180,24 @@ async function overSse(app: Served, path: string): Promise<Subscriber> {
   }
 }
 
+async function overStream(app: Served, path: string): Promise<Subscriber> {
+  const response = await postStream(app.url, { subscriptions: [subscriptionOf(1, path)] })
+  const leave = () => response.leave()
+  return {
+    until: text => response.until(text),
+    get text() {
+      return response.text
+    },
+    pause: () => response.pause(),
+    unsubscribe: leave,
+    leave,
+    cut: () => response.cut(),
+  }
+}
+
 const carriers = [
   ['WebSocket', overWebSocket],
+  ['stream', overStream],
   ['SSE', overSse],
 ] as const
 
@@ -260,7 +277,10 @@ describe.each(carriers)('over %s, a generator is told to finish', (carrier, open
     await app.close()
     // Nothing to wait for: close() has waited.
     expect(app.probe.log).toEqual(['called', 'running', 'aborted', 'finally'])
-    expect(app.sluice.stats()).toMatchObject({ subscriptions: 0, connections: { websocket: 0, sse: 0 } })
+    expect(app.sluice.stats()).toMatchObject({
+      subscriptions: 0,
+      connections: { websocket: 0, stream: 0, sse: 0 },
+    })
   })
 
   test('when the client stops before it has started', async () => {

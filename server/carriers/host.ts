@@ -1,0 +1,119 @@
+/**
+ * What a carrier over HTTP needs of the host of its request (node.ts, fetch.ts), and the heads and refusals that all
+ * of them send alike.
+ */
+import type { AnyTRPCRouter, TRPCError } from '@trpc/server'
+import type { ResponseMeta, ResponseMetaFn, TRPCRequestInfo } from '@trpc/server/http'
+import type { TRPCErrorShape } from '@trpc/server/rpc'
+import { errorTable, isSluiceError, type SluiceError } from '../../shared/errors.ts'
+import { sseHeaders } from '../../shared/protocol/sse.ts'
+import { toTRPCError, type Origin } from '../procedures/present-error.ts'
+import type { SubscriptionDeps } from '../procedures/subscription.ts'
+import type { Connections } from '../session/connections.ts'
+import type { Wire } from '../session/wire.ts'
+import type { NodeRequest } from './context.ts'
+import { retryAfterSeconds } from './request.ts'
+
+/** A response that streams. */
+export interface ResponseWire extends Wire {
+  /** No more comes. */
+  end(): void
+}
+
+/** The host's half of one request and its response. */
+export interface ResponseHost {
+  /** What `onError` is told as the request. */
+  readonly req: NodeRequest | Request
+  /** Aborted when the peer is gone. */
+  readonly gone: AbortSignal
+  /** A refusal by the host's middleware, which the client is to be told. */
+  readonly refusal: TRPCError | null
+  createContext(info: TRPCRequestInfo): unknown
+  /** The body of a POST. */
+  readBody(): Promise<string>
+  /** Sends the head of a response that streams. */
+  open(status: number, headers: Headers): ResponseWire
+  /** Sends a whole response. */
+  respond(status: number, headers: Headers, body: string): void
+}
+
+export interface StreamingDeps extends SubscriptionDeps {
+  readonly connections: Connections
+  readonly outletHighWater: number
+  readonly responseMeta: ResponseMetaFn<AnyTRPCRouter> | undefined
+}
+
+/** Whose stream it is, as far as it is known when its head is sent. */
+interface Opening {
+  readonly ctx: unknown
+  readonly info: TRPCRequestInfo
+  readonly errors: TRPCError[]
+}
+
+/** Sends the head of a stream of events. @throws whatever `responseMeta` throws. */
+export function openEventStream(
+  host: ResponseHost,
+  { responseMeta }: StreamingDeps,
+  { ctx, info, errors }: Opening,
+): ResponseWire {
+  const headers = new Headers({ vary: 'trpc-accept, accept', ...sseHeaders })
+  const meta = responseMeta?.({
+    ctx,
+    info,
+    paths: info.calls.map(({ path }) => path),
+    data: [],
+    errors,
+    eagerGeneration: true, // the head is sent before the data are known
+    type: 'subscription',
+  })
+  addHeaders(headers, meta?.headers)
+  return host.open(meta?.status ?? 200, headers)
+}
+
+/** Refuses a stream, and says when to come back if that helps. */
+export function refuse(
+  host: ResponseHost,
+  error: SluiceError | TRPCError,
+  deps: StreamingDeps,
+  path?: string,
+): void {
+  const shape = presentRefusal(host, error, deps, path)
+  const passes = isSluiceError(error) && errorTable[error.code].retry !== 'never'
+  const more: Record<string, string> = passes ? { 'retry-after': String(retryAfterSeconds) } : {}
+  respondWithError(host, deps.desk.router, shape, more)
+}
+
+/** It is the state of the server, or the stranger's doing, and no failure of the application: no report. */
+export function presentRefusal(
+  { req }: ResponseHost,
+  error: SluiceError | TRPCError,
+  { desk }: StreamingDeps,
+  path?: string,
+): TRPCErrorShape {
+  const origin: Origin = { req, type: 'subscription', path, input: undefined, ctx: undefined }
+  return desk.present(toTRPCError(error), origin)
+}
+
+/** Answers with an error in place of a stream. */
+export function respondWithError(
+  host: ResponseHost,
+  router: AnyTRPCRouter,
+  shape: TRPCErrorShape,
+  more: Readonly<Record<string, string>> = {},
+): void {
+  const status = (shape.data as { httpStatus?: unknown } | undefined)?.httpStatus
+  const headers = new Headers({ vary: 'trpc-accept, accept', 'content-type': 'application/json', ...more })
+  const body = JSON.stringify({ error: router._def._config.transformer.output.serialize(shape) })
+  host.respond(typeof status === 'number' ? status : 500, headers, body)
+}
+
+function addHeaders(headers: Headers, more: ResponseMeta['headers']): void {
+  if (more instanceof Headers) {
+    for (const [name, value] of more) headers.append(name, value)
+    return
+  }
+  for (const [name, value] of Object.entries(more ?? {})) {
+    if (Array.isArray(value)) value.forEach(one => headers.append(name, one))
+    else if (typeof value === 'string') headers.set(name, value)
+  }
+}
