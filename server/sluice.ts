@@ -20,6 +20,7 @@ import { takeStats, type SluiceStats } from './observe/stats.ts'
 import type { DrainOptions, SluiceOptions } from './options.ts'
 import { Encodings } from './procedures/encodings.ts'
 import { withInputDepth } from './procedures/input-depth.ts'
+import { withQuickOutput } from './procedures/quick-superjson.ts'
 import { ErrorDesk, type ErrorListener } from './procedures/present-error.ts'
 import { Admission } from './session/admission.ts'
 import { Connections } from './session/connections.ts'
@@ -78,7 +79,9 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const counters = createCounters()
   const clock = options.clock ?? systemClock
   const refused = (code: SluiceErrorCode) => countRefusal(counters, code)
-  const router = withInputDepth(options.router, limits.maxDepth, () => refused('INPUT_TOO_DEEP'))
+  const router = withInputDepth(withQuickOutput(options.router), limits.maxDepth, () =>
+    refused('INPUT_TOO_DEEP'),
+  )
   // The listener's report is narrower only in its context, which is whatever createContext made.
   const desk = new ErrorDesk(router, options.onError?.bind(options) as ErrorListener | undefined)
   const reportOf = (error: unknown, req: NodeRequest | Request) =>
@@ -100,7 +103,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   // An application without one has an empty context, which is what its type says.
   const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
 
-  const encodings = new Encodings(options.router, counters)
+  const encodings = new Encodings(router, counters)
   const subscription = { desk, clock, counters, encodings, graceMs: options.graceMs ?? 5_000 }
   const session: SessionDeps = {
     ...subscription,

@@ -6,12 +6,12 @@
 import { TRPCError } from '@trpc/server'
 import type { AnyTRPCRouter } from '@trpc/server'
 import { SluiceError } from '../../shared/errors.ts'
+import { withConfig } from './router-view.ts'
 
 /** A view of the router whose transformer refuses deeper inputs: `BAD_REQUEST`, by `INPUT_TOO_DEEP`. */
 export function withInputDepth(router: AnyTRPCRouter, max: number, onRefused: () => void): AnyTRPCRouter {
   if (max === Number.MAX_SAFE_INTEGER) return router // no limit
-  const config = router._def._config
-  const { input, output } = config.transformer
+  const { input, output } = router._def._config.transformer
   const deserialize = (value: unknown): unknown => {
     if (!isDeeperThan(value, max)) return input.deserialize(value)
     onRefused()
@@ -23,8 +23,7 @@ export function withInputDepth(router: AnyTRPCRouter, max: number, onRefused: ()
     input: { serialize: (value: unknown): unknown => input.serialize(value), deserialize },
     output,
   }
-  // The types are the router's own: one function of its configuration is wrapped, and nothing added.
-  return { ...router, _def: { ...router._def, _config: { ...config, transformer } } } as AnyTRPCRouter
+  return withConfig(router, { transformer })
 }
 
 /** Level by level, so that neither depth nor width costs stack, and what is too deep is not looked at to its end. */

@@ -13,6 +13,7 @@ import { TRPC_ERROR_CODES_BY_KEY } from '@trpc/server/rpc'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import { errorTable, isSluiceError, type SluiceError } from '../../shared/errors.ts'
 import type { OperationKind, SluiceErrorData } from '../../shared/protocol/messages.ts'
+import { withConfig } from './router-view.ts'
 
 /** Where something failed: what `onError` and the error formatter are told beside the error. */
 export interface Origin {
@@ -67,8 +68,8 @@ export class ErrorDesk {
   constructor(router: AnyTRPCRouter, listener: ErrorListener | undefined) {
     this.#listener = listener
     const format = this.#guard(router._def._config.errorFormatter)
-    this.router = withConfig(router, format)
-    this.routerForAdapters = withConfig(router, this.#jsonOnly(format, router))
+    this.router = withFormatter(router, format)
+    this.routerForAdapters = withFormatter(router, this.#jsonOnly(format, router))
   }
 
   /** Hands an error to the application's `onError`. */
@@ -130,10 +131,9 @@ export class ErrorDesk {
   }
 }
 
-/** A view of the router: the same procedures, lazy ones included, under another formatter. */
-function withConfig(router: AnyTRPCRouter, errorFormatter: Formatter): AnyTRPCRouter {
-  const config = router._def._config
-  const { input, output } = config.transformer
+/** A view of the router with another formatter, and whose transformer lets the last word pass. */
+function withFormatter(router: AnyTRPCRouter, errorFormatter: Formatter): AnyTRPCRouter {
+  const { input, output } = router._def._config.transformer
   const serialize = (value: unknown): unknown => {
     if (value !== unpresentable) return output.serialize(value)
     try {
@@ -146,11 +146,7 @@ function withConfig(router: AnyTRPCRouter, errorFormatter: Formatter): AnyTRPCRo
     input,
     output: { serialize, deserialize: (value: unknown): unknown => output.deserialize(value) },
   }
-  // The types are the router's own: one function of its configuration is wrapped, and nothing added.
-  return {
-    ...router,
-    _def: { ...router._def, _config: { ...config, errorFormatter, transformer } },
-  } as AnyTRPCRouter
+  return withConfig(router, { errorFormatter, transformer })
 }
 
 function trpcCodeOf(error: SluiceError): TRPCError['code'] {

@@ -1,0 +1,138 @@
+import fc from 'fast-check'
+import { SuperJSON } from 'superjson'
+import { expect, test } from 'vitest'
+import { quickSerialize } from '../../../server/procedures/quick-superjson.ts'
+
+interface Transformer {
+  serialize(value: unknown): unknown
+}
+
+/** The quick way of a transformer, which is expected to have one. */
+function quickOf(transformer: Transformer): (value: unknown) => unknown {
+  const quick = quickSerialize(transformer)
+  if (!quick) throw new Error('not taken for a superjson')
+  return quick
+}
+
+/** What goes over the wire, or what is thrown in its place. */
+function written(serialize: (value: unknown) => unknown, value: unknown): string {
+  try {
+    return String(JSON.stringify(serialize(value)))
+  } catch (thrown) {
+    return `thrown: ${String(thrown)}`
+  }
+}
+
+const shared = [{ at: new Date(1) }, new Date(2), ['x'], new Map([[1, { a: 1 }]])]
+
+/** Wide in kinds, and with names and members that superjson treats in its own way. */
+const anything = fc.letrec<{ value: unknown }>(tie => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.double(),
+      fc.integer(),
+      fc.boolean(),
+      fc.constantFrom(null, undefined, NaN, -0, Infinity, 10n, Symbol('s'), Object.prototype, () => 1),
+      fc.date({ noInvalidDate: false }),
+      fc.constantFrom(...shared),
+      fc.constantFrom(
+        /a/g,
+        new URL('http://a/'),
+        new Error('e'),
+        new Uint8Array(2),
+        new (class A {
+          a = 1
+        })(),
+      ),
+    ),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.sparseArray(tie('value'), { maxLength: 4, maxNumElements: 3 }),
+    fc.array(tie('value'), { maxLength: 2 }).map(items => Object.assign(items, { beside: items[0] })),
+    fc.array(tie('value'), { maxLength: 2 }).map(items => new Set(items)),
+    fc.dictionary(
+      fc.oneof(
+        fc.string(),
+        fc.constantFrom('a', 'a.b', 'a\\b', '1', '10', '__proto__', 'constructor', 'prototype', 'toJSON'),
+      ),
+      tie('value'),
+      { maxKeys: 4 },
+    ),
+  ),
+})).value
+
+test('what goes over the wire is what superjson would write, whatever the value', () => {
+  const quick = quickOf(SuperJSON)
+  fc.assert(
+    fc.property(anything, value => {
+      expect(written(quick, value)).toBe(written(SuperJSON.serialize, value))
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+test('plain values and those with dates do not take the long way', () => {
+  let asked = 0
+  class Counting extends SuperJSON {
+    override serialize(value: Parameters<SuperJSON['serialize']>[0]) {
+      asked++
+      return super.serialize(value)
+    }
+  }
+  const quick = quickOf(new Counting())
+  asked = 0
+  const at = new Date(0)
+  const values = [
+    null,
+    'a',
+    1,
+    true,
+    [1, [2]],
+    { a: { b: [{}] } },
+    { at, 'a.b': [{ at: new Date(1) }], no: undefined },
+  ]
+  values.forEach(quick)
+  expect(asked).toBe(0)
+  quick([at, at])
+  expect(asked).toBe(1)
+})
+
+test('a circle is left to superjson', () => {
+  const circle: { self?: unknown } = {}
+  circle.self = circle
+  expect(written(quickOf(SuperJSON), circle)).toBe(written(SuperJSON.serialize, circle))
+})
+
+test('types that the application registers are seen, also when it does so later', () => {
+  const superjson = new SuperJSON()
+  const quick = quickOf(superjson)
+  expect(quick('now')).toEqual({ json: 'now' })
+  superjson.registerCustom<string, string>(
+    {
+      isApplicable: (value): value is string => value === 'now',
+      serialize: () => 'then',
+      deserialize: value => value,
+    },
+    'time',
+  )
+  expect(quick('now')).toEqual(superjson.serialize('now'))
+  expect(quick('now')).toMatchObject({ json: 'then' })
+
+  const withClasses = new SuperJSON()
+  const quickToo = quickOf(withClasses)
+  withClasses.registerClass(Array, { identifier: 'list' })
+  expect(quickToo([1])).toEqual(withClasses.serialize([1]))
+})
+
+test('another transformer is nobody we know', () => {
+  expect(quickSerialize({ serialize: value => value })).toBeNull()
+  expect(quickSerialize({ serialize: value => SuperJSON.serialize(value) })).toBeNull()
+  // Of its shape, with a hand of its own.
+  class Louder extends SuperJSON {
+    override serialize(value: Parameters<SuperJSON['serialize']>[0]) {
+      return { ...super.serialize(value), loud: true }
+    }
+  }
+  expect(quickSerialize(new Louder())).toBeNull()
+})
