@@ -1,7 +1,8 @@
 // Serving a router
 export { createSluice, type Sluice } from './sluice.ts'
 export { serve, type Served, type ServeOptions } from './serve.ts'
-export type { DrainOptions, ErrorReport, SluiceOptions } from './options.ts'
+export type { AuthOptions, DrainOptions, ErrorReport, SluiceOptions } from './options.ts'
+export type { RunningSubscription } from './procedures/authority.ts'
 export type { FetchContextOptions, NodeContextOptions } from './carriers/context.ts'
 export type { AllowedOrigins } from './carriers/upgrade.ts'
 export type { KeepAlive } from './session/liveness.ts'
@@ -45,5 +46,5 @@ export type {
 } from './stores/store.ts'
 
 // Schemas and errors, for those who import from the server alone
-export { resumable } from '../shared/schema.ts'
+export { once, resumable } from '../shared/schema.ts'
 export { isSluiceError, SluiceError } from '../shared/errors.ts'

@@ -8,6 +8,7 @@ import type { OperationKind } from '../shared/protocol/messages.ts'
 import type { AdapterOptions } from './carriers/http.ts'
 import type { FetchContextOptions, NodeContextOptions, NodeRequest } from './carriers/context.ts'
 import type { AllowedOrigins } from './carriers/upgrade.ts'
+import type { RunningSubscription } from './procedures/authority.ts'
 import type { Limits } from './session/limits.ts'
 import type { KeepAlive } from './session/liveness.ts'
 
@@ -21,7 +22,7 @@ export interface ErrorReport<Context = unknown> {
   readonly req: NodeRequest | Request | undefined
 }
 
-type ContextOf<TRouter extends AnyTRPCRouter> = TRouter['_def']['_config']['$types']['ctx']
+export type ContextOf<TRouter extends AnyTRPCRouter> = TRouter['_def']['_config']['$types']['ctx']
 
 /** `createContext` may be left out where an empty context will do. */
 type WithContext<Context> = object extends Context
@@ -39,6 +40,27 @@ interface ContextCallback<Context> {
   createContext(options: NodeContextOptions | FetchContextOptions): Context | Promise<Context>
 }
 
+/** Whether those who are connected may go on. */
+export interface AuthOptions<Context = unknown> {
+  /**
+   * When a context runs out: milliseconds since the epoch, or a Date; null or undefined: never. Asked of each context
+   * that `createContext` has made. Before that time a client of ours is asked to say anew who it is, on the
+   * connection that it has; one that does not is cut off with `CONTEXT_EXPIRED`. Over HTTP the response ends, and
+   * the client comes back with fresh params and headers.
+   */
+  expiresAt?(ctx: Context): number | Date | null | undefined
+  /** How long before that a client is asked, in milliseconds; default 30,000. */
+  readonly renewBeforeMs?: number
+  /**
+   * Whether a subscription may run: asked before it starts, then at intervals, after a renewal, and by
+   * `sluice.reauthorize()`. With `false`, the client is told `ACCESS_REVOKED`; a `TRPCError` is told as it is. Any
+   * other failure at a review is reported, and the subscription goes on until the next one.
+   */
+  authorize?(subscription: RunningSubscription<Context>): unknown
+  /** Time between two reviews, in milliseconds; default 60,000, `Infinity` for none. */
+  readonly authorizeEveryMs?: number
+}
+
 interface BaseOptions<TRouter extends AnyTRPCRouter> {
   readonly router: TRouter
   /** Where the router is served; default `/`. With or without the slashes around it. */
@@ -47,6 +69,8 @@ interface BaseOptions<TRouter extends AnyTRPCRouter> {
   onError?(report: ErrorReport<ContextOf<TRouter>>): unknown
   /** Pages that may open a WebSocket; default: those of the same host. Requests without an origin are no pages. */
   readonly allowedOrigins?: AllowedOrigins
+  /** What becomes of a connection's rights while it lasts. Default: they are what they were when it began. */
+  readonly auth?: AuthOptions<ContextOf<TRouter>>
   /** WebSocket heartbeats, in tRPC's words; default `{ enabled: true, pingMs: 30_000, pongWaitMs: 5_000 }`. */
   readonly keepAlive?: KeepAlive
   /** Leaves a client's PING unanswered; for tests. Default false. */

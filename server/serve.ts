@@ -1,7 +1,7 @@
 import http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { AnyTRPCRouter } from '@trpc/server'
-import type { DrainOptions, SluiceOptions } from './options.ts'
+import type { ContextOf, DrainOptions, SluiceOptions } from './options.ts'
 import '../shared/scope.ts'
 import { systemClock } from '../shared/clock.ts'
 import type { SluiceErrorCode } from '../shared/errors.ts'
@@ -16,12 +16,12 @@ export type ServeOptions<TRouter extends AnyTRPCRouter> = SluiceOptions<TRouter>
   readonly host?: string
 }
 
-export interface Served extends AsyncDisposable {
+export interface Served<Context = unknown> extends AsyncDisposable {
   /** Where clients on this machine connect: `http://localhost:3000`, with the base path. */
   readonly url: string
   readonly port: number
   readonly server: http.Server
-  readonly sluice: Sluice
+  readonly sluice: Sluice<Context>
   /**
    * Stops listening, ends all subscriptions and connections, and settles when all have ended.
    *
@@ -39,7 +39,9 @@ export interface Served extends AsyncDisposable {
  * const { url } = await serve({ router: appRouter, port: 3000 })
  * ```
  */
-export async function serve<TRouter extends AnyTRPCRouter>(options: ServeOptions<TRouter>): Promise<Served> {
+export async function serve<TRouter extends AnyTRPCRouter>(
+  options: ServeOptions<TRouter>,
+): Promise<Served<ContextOf<TRouter>>> {
   const { port, host, ...rest } = options
   // What remains after taking two members out of the intersection is its other half.
   const sluice = buildSluice(rest as unknown as SluiceOptions<TRouter>)

@@ -4,7 +4,7 @@ import { jsonEncoder } from '@trpc/server/adapters/ws'
 import type { ResponseMetaFn, TRPCRequestInfo } from '@trpc/server/http'
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
-import { systemClock } from '../shared/clock.ts'
+import { systemClock, type Clock } from '../shared/clock.ts'
 import { negotiate } from '../shared/protocol/negotiate.ts'
 import { addressOfSocket, type AddressOf } from './carriers/address.ts'
 import type { CreateContext, NodeRequest } from './carriers/context.ts'
@@ -17,18 +17,21 @@ import { toWire } from './carriers/ws.ts'
 import type { SluiceErrorCode } from '../shared/errors.ts'
 import { countRefusal, createCounters } from './observe/counters.ts'
 import { takeStats, type SluiceStats } from './observe/stats.ts'
-import type { DrainOptions, SluiceOptions } from './options.ts'
+import type { AuthOptions, ContextOf, DrainOptions, SluiceOptions } from './options.ts'
+import { Authority, type RunningSubscription } from './procedures/authority.ts'
 import { Encodings } from './procedures/encodings.ts'
 import { withInputDepth } from './procedures/input-depth.ts'
 import { withQuickOutput } from './procedures/quick-superjson.ts'
 import { ErrorDesk, type ErrorListener } from './procedures/present-error.ts'
+import { RetryContracts } from './procedures/rerun.ts'
 import { Admission } from './session/admission.ts'
 import { Connections } from './session/connections.ts'
+import type { ExpiryOptions } from './session/expiry.ts'
 import { Limits } from './session/limits.ts'
 import { Session, type SessionDeps } from './session/session.ts'
 
 /** A router, served. */
-export interface Sluice {
+export interface Sluice<Context = unknown> {
   /** Answers a request of Node's `http`, `https` or `http2`; also as a Connect middleware. */
   readonly node: NodeHandler
   /** Listener for a Node server's `upgrade` event: opens WebSockets. */
@@ -47,6 +50,16 @@ export interface Sluice {
    * (`graceMs`). Any number of calls; does not close the HTTP server.
    */
   close(): Promise<void>
+  /**
+   * Asks `auth.authorize` again about running subscriptions: of those that `concerns` names, or of all. Settles when
+   * those that may not go on have ended for their clients.
+   *
+   * @example
+   * ```ts
+   * await sluice.reauthorize(({ ctx }) => ctx.user.id === removed)
+   * ```
+   */
+  reauthorize(concerns?: (subscription: RunningSubscription<Context>) => boolean): Promise<void>
   stats(): SluiceStats
 }
 
@@ -61,7 +74,9 @@ export interface Sluice {
  * server.listen(3000)
  * ```
  */
-export function createSluice<TRouter extends AnyTRPCRouter>(options: SluiceOptions<TRouter>): Sluice {
+export function createSluice<TRouter extends AnyTRPCRouter>(
+  options: SluiceOptions<TRouter>,
+): Sluice<ContextOf<TRouter>> {
   return buildSluice(options)
 }
 
@@ -104,7 +119,17 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
 
   const encodings = new Encodings(router, counters)
-  const subscription = { desk, clock, counters, encodings, graceMs: options.graceMs ?? 5_000 }
+  const { authority, expiry } = createAuth(options.auth, desk, clock)
+  const subscription = {
+    desk,
+    clock,
+    counters,
+    encodings,
+    contracts: new RetryContracts(options.router),
+    authority,
+    expiry,
+    graceMs: options.graceMs ?? 5_000,
+  }
   const session: SessionDeps = {
     ...subscription,
     connections,
@@ -184,6 +209,27 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       await close()
     },
     close,
+    async reauthorize(concerns = () => true) {
+      await authority?.review(concerns)
+    },
     stats: () => takeStats(connections, counters, draining),
   }
+}
+
+function createAuth(
+  auth: AuthOptions | undefined,
+  desk: ErrorDesk,
+  clock: Clock,
+): { readonly authority: Authority | null; readonly expiry: ExpiryOptions | null } {
+  const { renewBeforeMs = 30_000, authorizeEveryMs = 60_000 } = auth ?? {}
+  const authority =
+    auth?.authorize &&
+    new Authority({
+      authorize: subscription => auth.authorize?.(subscription),
+      everyMs: authorizeEveryMs,
+      clock,
+      report: (error, origin) => desk.report(error, origin),
+    })
+  const expiry = auth?.expiresAt && { expiresAt: (ctx: unknown) => auth.expiresAt?.(ctx), renewBeforeMs }
+  return { authority: authority ?? null, expiry: expiry ?? null }
 }

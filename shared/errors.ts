@@ -29,6 +29,7 @@ interface CodeEntry {
     | 'SERVICE_UNAVAILABLE'
     | 'TIMEOUT'
     | 'TOO_MANY_REQUESTS'
+    | 'UNAUTHORIZED'
     | 'UNPROCESSABLE_CONTENT'
   readonly retry: Retry
   /** What to do about it. */
@@ -36,6 +37,13 @@ interface CodeEntry {
 }
 
 export const errorTable = {
+  ACCESS_REVOKED: {
+    status: 403,
+    close: 4403,
+    trpc: 'FORBIDDEN',
+    retry: 'never',
+    help: 'The server no longer lets this user have this subscription (auth.authorize). Ask for access before subscribing again.',
+  },
   BATCH_TOO_LONG: {
     status: 400,
     close: 4400,
@@ -70,6 +78,13 @@ export const errorTable = {
     trpc: 'TOO_MANY_REQUESTS',
     retry: 'resume',
     help: 'Events came faster than the loop took them. Do less per event, raise maxBuffered, or ask the server for less.',
+  },
+  CONTEXT_EXPIRED: {
+    status: 401,
+    close: 4401,
+    trpc: 'UNAUTHORIZED',
+    retry: 'never',
+    help: 'Who the client said it is has run out, and it did not renew it in time. Log in again; the next subscription or request connects anew.',
   },
   CURSOR_INVALID: {
     status: 400,
@@ -140,6 +155,13 @@ export const errorTable = {
     trpc: 'CLIENT_CLOSED_REQUEST',
     retry: 'never',
     help: 'close() was called on the link. Make a new one.',
+  },
+  LOST: {
+    status: 409,
+    close: 4409,
+    trpc: 'CONFLICT',
+    retry: 'never',
+    help: 'The connection was lost under a subscription that must not run twice (once()). Look at what it did before you subscribe again.',
   },
   MESSAGE_INVALID: {
     status: 400,

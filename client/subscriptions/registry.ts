@@ -31,6 +31,8 @@ export class Registry implements Passenger {
   readonly #entries = new Set<Entry>()
   readonly #asked = new Map<RequestId, Entry>()
   #transport: Transport | null = null
+  /** Whether what is asked for is sent at once. */
+  #opened = false
 
   constructor(vehicle: Vehicle, options: RegistryOptions) {
     this.#vehicle = vehicle
@@ -56,13 +58,17 @@ export class Registry implements Passenger {
 
   board(transport: Transport): void {
     this.#transport = transport
+    this.#opened = transport.request === null // over HTTP each is a request of its own, opened or not
     for (const entry of this.#entries) this.#ask(entry, transport)
   }
 
-  opened(): void {}
+  opened(): void {
+    this.#opened = true
+    for (const entry of this.#entries) if (entry.asked !== null) entry.subscription.sent()
+  }
 
   received(message: Received): void {
-    if (message.type === 'complaint' || message.type === 'reconnect') return
+    if (!('id' in message)) return
     const entry = this.#asked.get(message.id)
     if (!entry) return // stopped meanwhile, or of an earlier transport
     switch (message.type) {
@@ -128,6 +134,7 @@ export class Registry implements Passenger {
     entry.startedAt = null
     this.#asked.set(id, entry)
     transport.subscribe(entry.subscription.ask(id))
+    if (this.#opened) entry.subscription.sent()
   }
 
   #failed(entry: Entry, error: ClientError): void {

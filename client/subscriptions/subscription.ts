@@ -33,6 +33,7 @@ export class Subscription {
   #cursor: string | undefined
   #received = false
   #asked = 0
+  #sent = false
   #over = false
   #connecting = false
 
@@ -55,7 +56,12 @@ export class Subscription {
     this.#asked += 1
     if (this.#asked > 1) this.#repeats.expect()
     const { path, serialized, flow } = this.#options
-    return { id, path, input: serialized, lastEventId: this.#cursor, flow }
+    return { id, path, input: serialized, lastEventId: this.#cursor, again: this.#sent, flow }
+  }
+
+  /** What was asked for has been sent, so that the server may have begun. */
+  sent(): void {
+    this.#sent = true
   }
 
   /** It waits for a connection, the first or another. */

@@ -94,6 +94,7 @@ function toDuration(value: unknown): number | undefined {
 function decodeMessage(message: unknown, transformer: Deserializer): Received {
   if (!isRecord(message)) throw invalid(JSON.stringify(message))
   if (message['method'] === 'reconnect') return { type: 'reconnect' }
+  if (message['method'] === 'renew') return { type: 'renew' }
   const { id, result, error } = message
   if (error !== undefined) {
     if (isRequestId(id)) {

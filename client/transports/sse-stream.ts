@@ -96,7 +96,7 @@ export class SseStream {
 
   async #request(): Promise<Response> {
     const { url, connectionParams, headers, fetch, onError } = this.#options
-    const { id, path, input, lastEventId } = this.#asked
+    const { id, path, input, lastEventId, again } = this.#asked
     let prepared
     try {
       const op = { id: Number(id), type: 'subscription' as const, path, input, context: {}, signal: null }
@@ -106,7 +106,7 @@ export class SseStream {
       throw thrown
     }
     const [base, params, extra] = prepared
-    return fetch(toStreamUrl(toHttpUrl(base, params), { path, input, lastEventId }), {
+    return fetch(toStreamUrl(toHttpUrl(base, params), { path, input, lastEventId, again }), {
       headers: [['accept', 'text/event-stream'], ...toEntries(extra)],
       signal: this.#abort.signal,
       cache: 'no-store',

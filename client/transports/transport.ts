@@ -44,6 +44,8 @@ export interface AskedSubscription {
   readonly input: unknown
   /** The last event that was received, or where to begin. */
   readonly lastEventId: string | undefined
+  /** Whether the server may have begun it before: it may be one that must not run twice. */
+  readonly again: boolean
   /** The consumer's room, where it says so: a transport that can stop reading then does. */
   readonly flow: Flow | undefined
 }
@@ -63,6 +65,8 @@ export type Received =
   | { readonly type: 'complaint'; readonly error: ClientError }
   /** The server wants this client to connect anew. */
   | { readonly type: 'reconnect' }
+  /** The server wants to hear anew who this client is. */
+  | { readonly type: 'renew' }
 
 /** Why a transport, or one subscription on it, broke. */
 export interface Loss {

@@ -1,6 +1,6 @@
 /** The link's one url as each transport needs it. */
 import { SluiceError, quote } from '../../shared/errors.ts'
-import { askForExtensions } from '../../shared/protocol/negotiate.ts'
+import { againParam, askForExtensions } from '../../shared/protocol/negotiate.ts'
 import type { ConnectionParams } from '../options.ts'
 
 /**
@@ -23,13 +23,19 @@ export function toHttpUrl(url: string, params: ConnectionParams): string {
 /** The address of one subscription's stream: tRPC's, with our wish for extensions. */
 export function toStreamUrl(
   httpUrl: string,
-  asked: { readonly path: string; readonly input: unknown; readonly lastEventId: string | undefined },
+  asked: {
+    readonly path: string
+    readonly input: unknown
+    readonly lastEventId: string | undefined
+    readonly again: boolean
+  },
 ): string {
   const [base = '', query] = httpUrl.split('?', 2)
   let url = `${base.replace(/\/$/, '')}/${asked.path}${query === undefined ? '' : `?${query}`}`
   const input = JSON.stringify(asked.input)
   if (input !== undefined) url = withParam(url, 'input', input)
   if (asked.lastEventId !== undefined) url = withParam(url, 'lastEventId', asked.lastEventId)
+  if (asked.again) url = withParam(url, againParam, '1')
   return askForExtensions(url)
 }
 

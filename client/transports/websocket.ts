@@ -1,5 +1,12 @@
 /** One WebSocket, from the attempt to open it to its loss. */
-import { isSluiceError, retryOfCloseCode, SluiceError, toError } from '../../shared/errors.ts'
+import {
+  errorTable,
+  isSluiceError,
+  retryOfCloseCode,
+  SluiceError,
+  toError,
+  type SluiceErrorCode,
+} from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
 import { ping, pong, type ClientMessage, type RequestId } from '../../shared/protocol/messages.ts'
 import type { Hint } from '../connection/machine.ts'
@@ -56,10 +63,10 @@ export class WebSocketTransport implements Transport {
     this.#send({ id, method: kind, params: { path, input } })
   }
 
-  subscribe({ id, path, input, lastEventId, flow }: AskedSubscription): void {
+  subscribe({ id, path, input, lastEventId, again, flow }: AskedSubscription): void {
     // One socket carries all: nobody may stop it for the sake of one.
     if (flow) flow.heeded = false
-    this.#send({ id, method: 'subscription', params: { path, input, lastEventId } })
+    this.#send({ id, method: 'subscription', params: { path, input, lastEventId, ...(again && { again }) } })
   }
 
   unsubscribe(id: RequestId): void {
@@ -101,7 +108,7 @@ export class WebSocketTransport implements Transport {
     if (this.#over || !this.#socket) return
     this.#open = true
     this.#connectTimer.cancel()
-    if (params !== undefined) this.#socket.send(JSON.stringify({ method: 'connectionParams', data: params }))
+    if (params !== undefined) this.#hello(params)
     this.#flush()
     this.#watch(this.#socket)
     this.#reports.opened()
@@ -145,8 +152,26 @@ export class WebSocketTransport implements Transport {
     }
     for (const message of messages) {
       // What a message sets off may close this very transport.
-      if (!this.#over) this.#reports.received(message)
+      if (this.#over) return
+      if (message.type === 'renew') void this.#renew() // never rejects
+      else this.#reports.received(message)
     }
+  }
+
+  /** Says anew who we are. Without params it is the upgrade's headers that say so, which takes another connection. */
+  async #renew(): Promise<void> {
+    const { connectionParams, onError } = this.#options
+    if (connectionParams === null) return this.#reports.received({ type: 'reconnect' })
+    try {
+      const params = await connectionParams()
+      if (!this.#over) this.#hello(params)
+    } catch (thrown) {
+      onError(toError(thrown)) // the application's own; what we said before holds until it runs out
+    }
+  }
+
+  #hello(params: ConnectionParams): void {
+    this.#socket?.send(JSON.stringify({ method: 'connectionParams', data: params }))
   }
 
   #closed(code: number, reason: string): void {
@@ -156,10 +181,8 @@ export class WebSocketTransport implements Transport {
       ? `The WebSocket was closed with ${said}.`
       : `The WebSocket could not be opened (${said}).`
     const data = { closeCode: code, reason }
-    this.#lose({
-      why: new SluiceError(retry ? 'CONNECTION_LOST' : 'CONNECTION_REFUSED', message, { data }),
-      retry,
-    })
+    const refused = isOurs(reason, code) ? reason : 'CONNECTION_REFUSED'
+    this.#lose({ why: new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, { data }), retry })
   }
 
   #send(message: ClientMessage): void {
@@ -199,4 +222,10 @@ export class WebSocketTransport implements Transport {
     if (dead && socket?.terminate) socket.terminate()
     else socket?.close()
   }
+}
+
+/** A Sluice server gives the code of its error as the reason; another's reason means nothing to us. */
+function isOurs(reason: string, closeCode: number): reason is SluiceErrorCode {
+  const table: Readonly<Record<string, { readonly close: number }>> = errorTable
+  return Object.hasOwn(table, reason) && table[reason]?.close === closeCode
 }

@@ -10,6 +10,7 @@ import { sseHeaders } from '../../shared/protocol/sse.ts'
 import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import type { SubscriptionDeps } from '../procedures/subscription.ts'
 import type { Connections } from '../session/connections.ts'
+import { Expiry, type ExpiryOptions } from '../session/expiry.ts'
 import type { Wire } from '../session/wire.ts'
 import type { NodeRequest } from './context.ts'
 import { retryAfterSeconds } from './request.ts'
@@ -41,6 +42,8 @@ export interface StreamingDeps extends SubscriptionDeps {
   readonly connections: Connections
   readonly outletHighWater: number
   readonly responseMeta: ResponseMetaFn<AnyTRPCRouter> | undefined
+  /** Null where contexts hold for as long as their connections. */
+  readonly expiry: ExpiryOptions | null
 }
 
 /** Whose stream it is, as far as it is known when its head is sent. */
@@ -48,6 +51,11 @@ interface Opening {
   readonly ctx: unknown
   readonly info: TRPCRequestInfo
   readonly errors: TRPCError[]
+}
+
+/** A client over HTTP says who it is with each request: to end the response is to ask it anew. */
+export function expiryByEnding({ clock, expiry }: StreamingDeps, end: () => void): Expiry | null {
+  return expiry && new Expiry(expiry, clock, { renew: () => {}, expired: end })
 }
 
 /** Sends the head of a stream of events. @throws whatever `responseMeta` throws. */

@@ -6,6 +6,7 @@
 import { parseConnectionParamsFromString } from '@trpc/server/http'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
+import { againParam } from '../../shared/protocol/negotiate.ts'
 import { findProcedure } from '../procedures/call.ts'
 
 /** When a peer that was refused for lack of room may ask again. */
@@ -28,6 +29,8 @@ export interface SubscriptionRequest {
   readonly procedure: AnyTRPCProcedure
   readonly connectionParams: TRPCRequestInfo['connectionParams']
   readonly lastEventId: string | null
+  /** Whether the client says that it has asked before (an extension). */
+  readonly again: boolean
 }
 
 /** The subscription that a request asks for; null if it is tRPC's to answer. Never rejects. */
@@ -48,6 +51,7 @@ export async function findSubscription(
       path,
       procedure,
       connectionParams: params === null ? null : parseConnectionParamsFromString(params),
+      again: searchParams.get(againParam) === '1',
       lastEventId:
         head.header('last-event-id') ?? searchParams.get('lastEventId') ?? searchParams.get('Last-Event-Id'),
     }

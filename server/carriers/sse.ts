@@ -11,14 +11,16 @@ import { SluiceError } from '../../shared/errors.ts'
 import { negotiate, noExtensions } from '../../shared/protocol/negotiate.ts'
 import { sseHeaders } from '../../shared/protocol/sse.ts'
 import { countRefusal } from '../observe/counters.ts'
-import { callProcedure, withLastEventId } from '../procedures/call.ts'
+import { withLastEventId } from '../procedures/call.ts'
+import { callSubscription } from '../procedures/call-subscription.ts'
 import type { Origin } from '../procedures/present-error.ts'
 import { Subscription, type SubscriptionTask } from '../procedures/subscription.ts'
 import type { Connection } from '../session/connections.ts'
+import type { Expiry } from '../session/expiry.ts'
 import { Outlet } from '../session/outlet.ts'
 import { EventStream } from './event-stream.ts'
 import type { SubscriptionRequest } from './request.ts'
-import { openEventStream, presentRefusal, refuse, respondWithError } from './host.ts'
+import { expiryByEnding, openEventStream, presentRefusal, refuse, respondWithError } from './host.ts'
 import type { ResponseHost, ResponseWire, StreamingDeps } from './host.ts'
 import { createInput, type RawInput } from './input.ts'
 
@@ -37,6 +39,7 @@ export class SseConnection implements Connection {
   readonly #input: RawInput
   readonly #info: TRPCRequestInfo
   readonly #subscription: Subscription
+  readonly #expiry: Expiry | null
   #ctx: unknown = undefined
   /** Both null until the head is sent. */
   #outlet: Outlet | null = null
@@ -61,6 +64,7 @@ export class SseConnection implements Connection {
       fail: shape => this.#fail(shape),
       stop: () => this.dismiss(),
     })
+    this.#expiry = expiryByEnding(deps, () => this.dismiss())
     this.#subscription = new Subscription(this.#toTask(extensions.position), stream, deps)
     this.ended = this.#run(stream)
   }
@@ -96,6 +100,7 @@ export class SseConnection implements Connection {
     await this.#subscription.ended
     this.#end(stream)
     limit?.cancel()
+    this.#expiry?.[Symbol.dispose]()
     gone.removeEventListener('abort', stop)
   }
 
@@ -133,14 +138,16 @@ export class SseConnection implements Connection {
         const failure = await this.#createContext()
         this.#check()
         if (failure) throw failure.cause
-        return callProcedure(this.#router, {
+        const call = {
           path,
-          type: 'subscription',
+          type: 'subscription' as const,
           ctx: this.#ctx,
           signal,
           batchIndex: 0,
           input: () => this.#readInput(),
-        })
+        }
+        const { again, lastEventId } = this.#request
+        return callSubscription(this.#deps, call, { again, lastEventId })
       },
     }
   }
@@ -148,6 +155,7 @@ export class SseConnection implements Connection {
   async #createContext(): Promise<{ readonly cause: unknown } | null> {
     try {
       this.#ctx = await this.#host.createContext(this.#info)
+      this.#expiry?.follow(this.#ctx)
       return null
     } catch (cause) {
       return { cause }

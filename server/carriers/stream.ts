@@ -7,7 +7,6 @@ import { TRPCError } from '@trpc/server'
 import { jsonEncoder } from '@trpc/server/adapters/ws'
 import { parseConnectionParamsFromUnknown } from '@trpc/server/http'
 import type { TRPCRequestInfo } from '@trpc/server/http'
-import { parseTRPCMessage } from '@trpc/server/rpc'
 import type { TRPCRequestMessage } from '@trpc/server/rpc'
 import { z } from 'zod'
 import type { Timer } from '../../shared/clock.ts'
@@ -20,13 +19,15 @@ import { findProcedure } from '../procedures/call.ts'
 import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import { Answers, MessageWriter } from '../session/answers.ts'
 import type { Connection } from '../session/connections.ts'
+import { Expiry } from '../session/expiry.ts'
+import { parseIncoming } from '../session/incoming.ts'
 import type { Limits } from '../session/limits.ts'
 import { Outlet } from '../session/outlet.ts'
 import { Subscriptions } from '../session/subscriptions.ts'
 import { checkBatchLength, toTask, type Caller, type Context } from '../session/task.ts'
 import type { Packing } from '../session/wire.ts'
 import { afterThisTurn } from '../turn.ts'
-import { openEventStream, refuse, respondWithError } from './host.ts'
+import { expiryByEnding, openEventStream, refuse, respondWithError } from './host.ts'
 import type { ResponseHost, ResponseWire, StreamingDeps } from './host.ts'
 import { Polled } from './polled.ts'
 import { pingInterval, Pulse, type SseConfig } from './pulse.ts'
@@ -54,7 +55,7 @@ interface Posted {
   readonly holdMs: number | undefined
 }
 
-type Asked = TRPCRequestMessage & { readonly id: RequestId }
+type Asked = TRPCRequestMessage & { readonly id: RequestId; readonly again: boolean }
 
 interface Malformed {
   readonly id: RequestId | null
@@ -75,6 +76,7 @@ export class StreamConnection implements Connection {
   /** Null until the head is sent. */
   #response: { readonly wire: ResponseWire; readonly outlet: Outlet; readonly writer: MessageWriter } | null =
     null
+  readonly #expiry: Expiry | null
   #pulse: Pulse | null = null
   #limit: Timer | null = null
   /** The response has had its end, or will never have a beginning. */
@@ -89,10 +91,11 @@ export class StreamConnection implements Connection {
     this.#subscriptions = new Subscriptions(deps, deps.limits.maxSubscriptions)
     this.#caller = {
       req: host.req,
-      router,
+      deps,
       tellPosition: negotiate(head.url.searchParams).position,
       ctx: () => this.#ctx,
     }
+    this.#expiry = expiryByEnding(deps, () => this.dismiss())
     this.ended = this.#run()
   }
 
@@ -145,7 +148,12 @@ export class StreamConnection implements Connection {
       const replies = polled ? new Polled(answers, resumed, () => this.#endAfterThisTurn()) : answers
       if ('refusal' in message)
         return replies.error(this.#deps.desk.present(message.refusal, this.#nowhere()))
-      const task = toTask(message, index, Promise.resolve(context), this.#caller)
+      const task = toTask(
+        message,
+        { batchIndex: index, again: message.again },
+        Promise.resolve(context),
+        this.#caller,
+      )
       try {
         return this.#subscriptions.start(message.id, task, replies).ended
       } catch (thrown) {
@@ -185,9 +193,12 @@ export class StreamConnection implements Connection {
 
   #parse(message: unknown): Asked | Malformed {
     try {
-      const parsed = parseTRPCMessage(message, this.#deps.desk.router._def._config.transformer)
+      const { message: parsed, again } = parseIncoming(
+        message,
+        this.#deps.desk.router._def._config.transformer,
+      )
       const { id } = parsed
-      if (parsed.method === 'subscription' && id !== null) return { ...parsed, id }
+      if (parsed.method === 'subscription' && id !== null) return { ...parsed, id, again }
       const refusal = new TRPCError({
         code: 'BAD_REQUEST',
         message: 'A stream is for subscriptions, with ids.',
@@ -203,7 +214,8 @@ export class StreamConnection implements Connection {
   async #createContext(info: TRPCRequestInfo): Promise<Context> {
     try {
       this.#ctx = await this.#host.createContext(info)
-      return { ok: true, ctx: this.#ctx }
+      this.#expiry?.follow(this.#ctx)
+      return { ok: true }
     } catch (error) {
       return { ok: false, error } // told, and reported, as the answer to each subscription
     }
@@ -257,6 +269,7 @@ export class StreamConnection implements Connection {
   #end(): void {
     this.#pulse?.[Symbol.dispose]()
     this.#limit?.cancel()
+    this.#expiry?.[Symbol.dispose]()
     if (!this.#over) {
       this.#over = true
       if (!this.#response)
@@ -272,7 +285,7 @@ export class StreamConnection implements Connection {
     const calls = requests.map(async ({ path, input }, batchIndex) => ({
       path,
       // A lazy router that cannot be loaded is met again, and told of, when the procedure is called.
-      procedure: await findProcedure(this.#caller.router, path).catch(() => null),
+      procedure: await findProcedure(this.#deps.desk.router, path).catch(() => null),
       batchIndex,
       getRawInput: async () => input,
       result: () => input,

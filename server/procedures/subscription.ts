@@ -22,8 +22,10 @@ import type { Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
 import { feedOf, type Feed } from '../topics/sink.ts'
 import type { Encodings } from './encodings.ts'
+import type { Ward } from './authority.ts'
+import type { SubscriptionCallDeps } from './call-subscription.ts'
 import { settlesWithin } from './grace.ts'
-import { isAbortError, type ErrorDesk, type Origin } from './present-error.ts'
+import { isAbortError, type Origin } from './present-error.ts'
 import type { Batch, Replies } from './replies.ts'
 
 /** What a subscription is to do. */
@@ -39,8 +41,7 @@ export interface SubscriptionTask {
   readonly abortErrorEnds: boolean
 }
 
-export interface SubscriptionDeps {
-  readonly desk: ErrorDesk
+export interface SubscriptionDeps extends SubscriptionCallDeps {
   readonly clock: Clock
   readonly counters: Counters
   readonly encodings: Encodings
@@ -53,7 +54,7 @@ type Outcome =
   | { readonly at: 'stopped' }
   | { readonly at: 'failed'; readonly thrown: unknown; readonly of: 'set-up' | 'source' | 'encoding' }
 
-export class Subscription implements AsyncDisposable {
+export class Subscription implements AsyncDisposable, Ward {
   /** Settles when it has ended, clean-up included, or overstayed; never rejects. */
   readonly ended: Promise<void>
 
@@ -78,6 +79,21 @@ export class Subscription implements AsyncDisposable {
     return this.#controller.signal
   }
 
+  get path(): string {
+    return this.#task.path
+  }
+
+  origin(): Origin {
+    return this.#task.origin()
+  }
+
+  /** Ends it with an error, of which the client is told first: over HTTP the response ends with the stop. */
+  expel(error: unknown): void {
+    if (this.#controller.signal.aborted) return
+    this.#replies.error(this.#deps.desk.handle(error, this.origin()))
+    this.stop()
+  }
+
   /** Ends it; any number of calls, at any time. */
   stop(): void {
     // abort() makes an error with a stack even when it has nothing to do.
@@ -90,8 +106,9 @@ export class Subscription implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { counters, desk } = this.#deps
+    const { authority, counters, desk } = this.#deps
     const { signal } = this.#controller
+    const release = authority?.watch(this)
     const stopped = new Promise<Outcome>(resolve => {
       signal.addEventListener('abort', () => resolve({ at: 'stopped' }), { once: true })
     })
@@ -105,6 +122,7 @@ export class Subscription implements AsyncDisposable {
       desk.report(failure, this.#task.origin())
       await this.#close(opening)
     } finally {
+      release?.()
       counters.subscriptions -= 1
     }
   }
@@ -173,7 +191,7 @@ export class Subscription implements AsyncDisposable {
     const { tally } = this.#deps.counters
     const failures: unknown[] = []
     const push = (batch: Batch<unknown>) => {
-      if (failures.length > 0) return
+      if (failures.length > 0 || this.#controller.signal.aborted) return
       try {
         this.#push(batch)
       } catch (thrown) {

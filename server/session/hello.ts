@@ -18,10 +18,25 @@ export function readConnectionParams(
   } catch (cause) {
     throw malformed(cause)
   }
+  return parseHello(message)
+}
+
+/** @throws TRPCError `PARSE_ERROR`. */
+export function parseHello(message: unknown): TRPCRequestInfo['connectionParams'] {
   if (typeof message !== 'object' || message === null || Array.isArray(message)) {
     throw malformed(new Error('Message was not an object'))
   }
   return parseConnectionParamsFromUnknown('data' in message ? message.data : undefined)
+}
+
+/** Whether a later message is a hello, too: the client renews what it is known by. */
+export function saysWho(message: unknown): boolean {
+  return (
+    typeof message === 'object' &&
+    message !== null &&
+    'method' in message &&
+    message.method === 'connectionParams'
+  )
 }
 
 function malformed(cause: unknown): TRPCError {

@@ -5,9 +5,7 @@
 import { TRPCError } from '@trpc/server'
 import type { Encoder } from '@trpc/server/adapters/ws'
 import type { TRPCRequestInfo } from '@trpc/server/http'
-import { parseTRPCMessage } from '@trpc/server/rpc'
-import type { TRPCClientOutgoingMessage, TRPCRequestMessage } from '@trpc/server/rpc'
-import { errorTable, type SluiceErrorCode } from '../../shared/errors.ts'
+import { errorTable, isSluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
 import { ping, pong } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { Scope } from '../../shared/scope.ts'
@@ -17,8 +15,10 @@ import type { Origin } from '../procedures/present-error.ts'
 import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscription.ts'
 import { Answers, MessageWriter } from './answers.ts'
 import type { Connection, Connections } from './connections.ts'
-import { readConnectionParams } from './hello.ts'
+import { parseHello, readConnectionParams, saysWho } from './hello.ts'
+import { Expiry, type ExpiryOptions } from './expiry.ts'
 import { startIdleWatch, type IdleWatch } from './idle.ts'
+import { parseIncoming, type Incoming } from './incoming.ts'
 import type { Limits } from './limits.ts'
 import { startHeartbeat, type Heartbeat, type KeepAlive } from './liveness.ts'
 import { Outlet } from './outlet.ts'
@@ -36,6 +36,8 @@ export interface SessionDeps extends SubscriptionDeps {
   readonly dangerouslyDisablePong: boolean
   /** The longest batch of messages in one frame, by tRPC's option of that name, and refused in its words. */
   readonly maxBatchSize: number | undefined
+  /** Null where contexts hold for as long as their connections. */
+  readonly expiry: ExpiryOptions | null
 }
 
 /** What is known of the peer when its socket opens. */
@@ -64,6 +66,7 @@ export class Session implements Connection {
   readonly #heartbeat: Heartbeat
   readonly #idle: IdleWatch
   readonly #rate: Rate
+  readonly #expiry: Expiry | null
   readonly #gone = new AbortController()
 
   /** Being made, or made; null until the guest has said who it is. */
@@ -85,7 +88,7 @@ export class Session implements Connection {
     this.#subscriptions = new Subscriptions(deps, deps.limits.maxSubscriptions)
     this.#caller = {
       req: guest.req,
-      router: deps.desk.router,
+      deps,
       tellPosition: guest.extensions.position,
       ctx: () => this.#ctx,
     }
@@ -97,8 +100,14 @@ export class Session implements Connection {
     this.#rate = new Rate(messagesPerSecond, maxMessageBurst, deps.clock)
     this.#idle = startIdleWatch(idleMs, deps.clock, {
       isBusy: () => this.busy,
-      end: () => this.#expel('IDLE', 'idle'),
+      end: () => this.#expel('IDLE'),
     })
+    this.#expiry =
+      deps.expiry &&
+      new Expiry(deps.expiry, deps.clock, {
+        renew: () => this.#askToRenew(),
+        expired: () => this.#expel('CONTEXT_EXPIRED'),
+      })
     this.ended = this.#run()
   }
 
@@ -127,11 +136,11 @@ export class Session implements Connection {
   }
 
   /** Says goodbye for breaking a limit. One who does not answer is cut off. */
-  #expel(code: SluiceErrorCode, reason: string): void {
+  #expel(code: SluiceErrorCode): void {
     if (this.#expelled) return
     this.#expelled = true
     countRefusal(this.#deps.counters, code)
-    this.#sayGoodbye(errorTable[code].close, reason)
+    this.#sayGoodbye(errorTable[code].close, code)
     void settlesWithin(this.ended, goodbyeMs, this.#deps.clock).then(left => left || this.#wire.terminate())
   }
 
@@ -143,6 +152,7 @@ export class Session implements Connection {
       scope.defer(() => this.#gone.abort()) // before the subscriptions end: a procedure may wait for it, by its context
       scope.use(this.#heartbeat)
       scope.use(this.#idle)
+      if (this.#expiry) scope.use(this.#expiry)
       if (this.#guest.sendsParams) scope.use(this.#awaitHello())
       else this.#greet(() => null)
       await this.#wire.listen({
@@ -161,7 +171,7 @@ export class Session implements Connection {
   #awaitHello(): Disposable {
     const { clock, limits } = this.#deps
     return clock.after(limits.helloMs, () => {
-      if (!this.#context) this.#expel('SILENT_PEER', 'no connection params')
+      if (!this.#context) this.#expel('SILENT_PEER')
     })
   }
 
@@ -172,23 +182,55 @@ export class Session implements Connection {
 
   async #createContext(readParams: () => TRPCRequestInfo['connectionParams']): Promise<Context> {
     try {
-      this.#ctx = await this.#guest.createContext({
-        connectionParams: readParams(),
-        calls: [],
-        isBatchCall: false,
-        accept: null,
-        type: 'unknown',
-        signal: this.#gone.signal,
-        url: null,
-      })
-      return { ok: true, ctx: this.#ctx }
+      this.#ctx = await this.#makeContext(readParams())
+      return { ok: true }
     } catch (thrown) {
-      const error = this.#deps.desk.report(thrown, this.#nowhere())
-      this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
+      const error = this.#tellOfNone(thrown)
+      const expired = isSluiceError(thrown) && thrown.code === 'CONTEXT_EXPIRED'
       // Not at once: requests that have arrived with it get their answer.
-      setImmediate(() => this.#sayGoodbye())
+      setImmediate(() => {
+        if (expired) this.#expel('CONTEXT_EXPIRED')
+        else this.#sayGoodbye()
+      })
       return { ok: false, error }
     }
+  }
+
+  async #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<unknown> {
+    const ctx = await this.#guest.createContext({
+      connectionParams,
+      calls: [],
+      isBatchCall: false,
+      accept: null,
+      type: 'unknown',
+      signal: this.#gone.signal,
+      url: null,
+    })
+    this.#expiry?.follow(ctx)
+    return ctx
+  }
+
+  /** A stock client is left alone: it comes back with fresh params once the connection has ended. */
+  #askToRenew(): void {
+    if (this.#guest.extensions.renewal) this.#writer.notify({ id: null, method: 'renew' })
+  }
+
+  /** The guest says anew who it is. If that fails, what it said before holds until it runs out. */
+  async #renew(hello: unknown): Promise<void> {
+    try {
+      this.#ctx = await this.#makeContext(parseHello(hello))
+    } catch (thrown) {
+      this.#tellOfNone(thrown)
+      return
+    }
+    await this.#deps.authority?.review(({ ctx }) => ctx === this.#ctx)
+  }
+
+  /** Reports an error that belongs to no request, and tells the client. */
+  #tellOfNone(thrown: unknown): TRPCError {
+    const error = this.#deps.desk.report(thrown, this.#nowhere())
+    this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
+    return error
   }
 
   /** What a peer sends is answered politely; if that throws, it is our own bug, and ends this session alone. */
@@ -197,7 +239,7 @@ export class Session implements Connection {
       this.#receive(data, binary)
     } catch (bug) {
       this.#deps.desk.report(bug, this.#nowhere())
-      this.#sayGoodbye(errorTable.INTERNAL.close, 'internal error')
+      this.#sayGoodbye(errorTable.INTERNAL.close, 'INTERNAL')
     }
   }
 
@@ -205,7 +247,7 @@ export class Session implements Connection {
   #admits(count: number): boolean {
     if (this.#expelled) return false
     if (this.#rate.take(count)) return true
-    this.#expel('TOO_MANY_MESSAGES', 'too many messages')
+    this.#expel('TOO_MANY_MESSAGES')
     return false
   }
 
@@ -233,13 +275,17 @@ export class Session implements Connection {
     const messages = this.#read(frame)
     // The frame itself was one.
     if (messages.length > 1 && !this.#admits(messages.length - 1)) return
-    messages.forEach((message, index) => this.#handle(message, index, context))
+    messages.forEach((incoming, index) => this.#handle(incoming, index, context))
   }
 
   /** The messages of one frame; none if one of them is wrong, which is answered. */
-  #read(frame: string | Uint8Array): TRPCClientOutgoingMessage[] {
+  #read(frame: string | Uint8Array): Incoming[] {
     try {
       const decoded = this.#deps.encoder.decode(frame)
+      if (this.#guest.extensions.renewal && saysWho(decoded)) {
+        void this.#renew(decoded) // never rejects: what fails is told
+        return []
+      }
       const messages: unknown[] = Array.isArray(decoded) ? decoded : [decoded]
       const { limits, maxBatchSize } = this.#deps
       if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
@@ -247,7 +293,7 @@ export class Session implements Connection {
       }
       checkBatchLength(messages.length, limits.maxBatchLength, this.#deps.counters)
       const { transformer } = this.#deps.desk.router._def._config
-      return messages.map(message => parseTRPCMessage(message, transformer))
+      return messages.map(message => parseIncoming(message, transformer))
     } catch (cause) {
       this.#refuse(cause instanceof TRPCError ? cause : new TRPCError({ code: 'PARSE_ERROR', cause }))
       return []
@@ -259,7 +305,7 @@ export class Session implements Connection {
     this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
   }
 
-  #handle(message: TRPCClientOutgoingMessage, batchIndex: number, context: Promise<Context>): void {
+  #handle({ message, again }: Incoming, batchIndex: number, context: Promise<Context>): void {
     const { id, jsonrpc } = message
     const answers = new Answers(this.#writer, { id, jsonrpc })
     if (id === null) {
@@ -268,7 +314,7 @@ export class Session implements Connection {
     } else if (message.method === 'subscription.stop') {
       this.#subscriptions.stop(id)
     } else if (message.method === 'subscription') {
-      const task = this.#toTask(message, batchIndex, context)
+      const task = toTask(message, { batchIndex, again }, context, this.#caller)
       try {
         const { ended } = this.#subscriptions.start(id, task, answers)
         this.#idle.hold()
@@ -277,7 +323,7 @@ export class Session implements Connection {
         answers.error(this.#deps.desk.handle(thrown, task.origin()))
       }
     } else {
-      void this.#answer(this.#toTask(message, batchIndex, context), answers)
+      void this.#answer(toTask(message, { batchIndex, again }, context, this.#caller), answers)
     }
   }
 
@@ -299,10 +345,6 @@ export class Session implements Connection {
   #settled(): void {
     this.#idle.active()
     this.#deps.connections.checkCalm()
-  }
-
-  #toTask(message: TRPCRequestMessage, batchIndex: number, context: Promise<Context>): SubscriptionTask {
-    return toTask(message, batchIndex, context, this.#caller)
   }
 
   /** Where an error comes from that belongs to no request. */

@@ -1,32 +1,37 @@
 /** A request among a connection's messages → what is to be done. */
 import { TRPCError } from '@trpc/server'
-import type { AnyTRPCRouter } from '@trpc/server'
 import type { TRPCRequestMessage } from '@trpc/server/rpc'
 import { SluiceError } from '../../shared/errors.ts'
 import { countRefusal, type Counters } from '../observe/counters.ts'
 import { callProcedure, withLastEventId } from '../procedures/call.ts'
+import { callSubscription, type SubscriptionCallDeps } from '../procedures/call-subscription.ts'
 import type { SubscriptionTask } from '../procedures/subscription.ts'
 
-/** What an application's `createContext` made of a peer, or why it did not. */
-export type Context =
-  | { readonly ok: true; readonly ctx: unknown }
-  | { readonly ok: false; readonly error: unknown }
+/** Whether an application's `createContext` made one of a peer. It may be made anew later, hence is not in here. */
+export type Context = { readonly ok: true } | { readonly ok: false; readonly error: unknown }
 
 /** Who asks. */
 export interface Caller {
   readonly req: unknown
-  readonly router: AnyTRPCRouter
+  readonly deps: SubscriptionCallDeps
   readonly tellPosition: boolean
-  /** The context as far as it is known by now: for `onError` and the error formatter. */
+  /** The context of this moment, as far as there is one. */
   ctx(): unknown
+}
+
+/** What is known of a request beside itself. */
+export interface Circumstances {
+  readonly batchIndex: number
+  /** The client has asked for this before, and lost its connection. */
+  readonly again: boolean
 }
 
 /** @param context the caller's; its error is the answer to every request. */
 export function toTask(
   { method: type, params }: TRPCRequestMessage,
-  batchIndex: number,
+  { again, batchIndex }: Circumstances,
   context: Promise<Context>,
-  { req, router, tellPosition, ctx }: Caller,
+  { req, deps, tellPosition, ctx }: Caller,
 ): SubscriptionTask {
   const { path } = params
   const input = withLastEventId(params.input, params.lastEventId)
@@ -38,14 +43,9 @@ export function toTask(
     invoke: async signal => {
       const made = await context
       if (!made.ok) throw made.error
-      return callProcedure(router, {
-        path,
-        type,
-        ctx: made.ctx,
-        signal,
-        batchIndex,
-        input: async () => input,
-      })
+      const call = { path, type, ctx: ctx(), signal, batchIndex, input: async () => input }
+      if (type !== 'subscription') return callProcedure(deps.desk.router, call)
+      return callSubscription(deps, call, { again, lastEventId: params.lastEventId })
     },
   }
 }

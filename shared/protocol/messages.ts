@@ -13,7 +13,12 @@ export type ClientMessage =
       readonly id: RequestId
       readonly jsonrpc?: '2.0'
       readonly method: OperationKind
-      readonly params: { readonly path: string; readonly input: unknown; readonly lastEventId?: string }
+      readonly params: {
+        readonly path: string
+        readonly input: unknown
+        readonly lastEventId?: string
+        readonly again?: true
+      }
     }
   | { readonly id: RequestId; readonly jsonrpc?: '2.0'; readonly method: 'subscription.stop' }
 

@@ -21,14 +21,19 @@ export interface Extensions {
   readonly heartbeats: boolean
   /** The server takes many subscriptions in one request, and answers them in one response (stream.ts). */
   readonly streams: boolean
+  /** Over WebSocket, the server may ask who the client is before it forgets, and the client may say it anew. */
+  readonly renewal: boolean
 }
 
-export const noExtensions: Extensions = { position: false, heartbeats: false, streams: false }
+export const noExtensions: Extensions = { position: false, heartbeats: false, streams: false, renewal: false }
+
+/** Name of the query parameter by which a client says, over HTTP, that it has asked for this before. */
+export const againParam = 'again'
 
 /** What the server may use towards a client that connected with these query parameters. */
 export function negotiate(params: URLSearchParams): Extensions {
   const asked = params.get(sluiceParam) === sluiceVersion
-  return asked ? { position: true, heartbeats: true, streams: true } : noExtensions
+  return asked ? { position: true, heartbeats: true, streams: true, renewal: true } : noExtensions
 }
 
 /** Adds the wish for extensions to a URL, which may be relative. */

@@ -19,7 +19,7 @@ describe('messages per second', () => {
     await using app = await startWithNeighbours({ clock: createFakeClock(), limits })
     await using socket = await RawWebSocket.open(app.url)
     for (let id = 1; id <= 25; id++) socket.send(query(id, id))
-    expect(await socket.closed).toEqual({ code: 4503, reason: 'too many messages' })
+    expect(await socket.closed).toEqual({ code: 4503, reason: 'TOO_MANY_MESSAGES' })
     expect(app.refusals()).toEqual({ TOO_MANY_MESSAGES: 1 })
   })
 
@@ -223,7 +223,7 @@ describe('silence', () => {
     await clock.advance(599_999)
     await socket.settled() // a heartbeat
     await clock.advance(1)
-    expect(await socket.closed).toEqual({ code: 4508, reason: 'idle' })
+    expect(await socket.closed).toEqual({ code: 4508, reason: 'IDLE' })
     expect(app.refusals()).toEqual({ IDLE: 1 })
   })
 

@@ -222,7 +222,7 @@ describe('an upgrade', () => {
     const socket = await RawWebSocket.open(`${app.url}?connectionParams=1`)
     await socket.settled()
     await clock.advance(1_000)
-    expect(await socket.closed).toEqual({ code: 4508, reason: 'no connection params' })
+    expect(await socket.closed).toEqual({ code: 4508, reason: 'SILENT_PEER' })
   })
 })
 

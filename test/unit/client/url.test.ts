@@ -22,16 +22,17 @@ test('over HTTP the connection params are in the query', () => {
 })
 
 test("a stream's address is tRPC's own, with the cursor beside the input", () => {
-  const asked = { path: 'rooms.on', input: { room: 'a b' }, lastEventId: 'x.y.4' }
+  const asked = { path: 'rooms.on', input: { room: 'a b' }, lastEventId: 'x.y.4', again: true }
   const url = new URL(toStreamUrl('http://a/trpc/?k=1', asked))
   expect(url.pathname).toBe('/trpc/rooms.on')
   expect([...url.searchParams]).toEqual([
     ['k', '1'],
     ['input', '{"room":"a b"}'],
     ['lastEventId', 'x.y.4'],
+    ['again', '1'],
     ['sluice', '1'],
   ])
-  expect(toStreamUrl('http://a', { path: 'p', input: undefined, lastEventId: undefined })).toBe(
+  expect(toStreamUrl('http://a', { path: 'p', input: undefined, lastEventId: undefined, again: false })).toBe(
     'http://a/p?sluice=1',
   )
 })

@@ -1,0 +1,24 @@
+/** What stands between a client that asks for a subscription and the procedure: may it run, and may it run again? */
+import type { Authority } from './authority.ts'
+import { callProcedure, type ProcedureCall } from './call.ts'
+import type { ErrorDesk } from './present-error.ts'
+import type { Rerun, RetryContracts } from './rerun.ts'
+
+export interface SubscriptionCallDeps {
+  readonly desk: ErrorDesk
+  readonly contracts: RetryContracts
+  /** Null where the application wants nobody to be asked. */
+  readonly authority: Authority | null
+}
+
+/** @throws SluiceError `LOST`, `ACCESS_REVOKED`, and whatever the procedure or the application's own check throws. */
+export async function callSubscription(
+  { desk, contracts, authority }: SubscriptionCallDeps,
+  call: ProcedureCall,
+  rerun: Omit<Rerun, 'path'>,
+): Promise<unknown> {
+  const { path, ctx } = call
+  await contracts.check({ path, ...rerun })
+  if (authority) await authority.admit({ path, ctx, input: await call.input() })
+  return callProcedure(desk.router, call)
+}
