@@ -211,7 +211,7 @@ test('HTTP/1.1 and WebSocket on the same port', async () => {
   await app.publish(1)
   await eventually(() => messages.length === 2 && text.includes('"n":1'), { what: 'the event to arrive' })
   expect(messages[1]).toContain('"n":1')
-  expect(app.sluice.stats().connections).toEqual({ websocket: 1, sse: 1 })
+  expect(app.sluice.stats().connections).toEqual({ websocket: 1, stream: 0, sse: 1 })
   expect(server.sessions).toHaveLength(0)
   socket.terminate()
   events.destroy()

@@ -309,7 +309,7 @@ describe('drain and close', () => {
     expect(stats.bytesOut).toBeGreaterThan(payload)
     expect(stats.bytesOut).toBeLessThan(payload + 64)
     expect(stats).toEqual({
-      connections: { websocket: 1, sse: 1 },
+      connections: { websocket: 1, stream: 0, sse: 1 },
       subscriptions: 1,
       bufferedBytes: 0,
       eventsOut: 3,
