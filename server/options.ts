@@ -114,4 +114,9 @@ export type SluiceOptions<TRouter extends AnyTRPCRouter> = BaseOptions<TRouter> 
 export interface DrainOptions {
   /** How long clients may take to leave, in milliseconds; default 20,000. Who is still there then is cut off. */
   readonly withinMs?: number
+  /**
+   * Over how long clients are asked to leave, evenly, in milliseconds; at most `withinMs`. Default: 2 for each
+   * connection, and at most half of `withinMs`.
+   */
+  readonly spreadMs?: number
 }

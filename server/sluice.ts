@@ -90,9 +90,9 @@ export interface InnerSluice extends Sluice {
 export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOptions<TRouter>): InnerSluice {
   const limits = Limits.parse(options.limits ?? {})
   const basePath = normalizeBasePath(options.basePath ?? '/')
-  const connections = new Connections()
   const counters = createCounters()
   const clock = options.clock ?? systemClock
+  const connections = new Connections(limits.maxConnectionAgeMs, clock)
   const refused = (code: SluiceErrorCode) => countRefusal(counters, code)
   const router = withInputDepth(withQuickOutput(options.router), limits.maxDepth, () =>
     refused('INPUT_TOO_DEEP'),
@@ -172,16 +172,17 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     admission.hold(addressOf(req), connection.ended)
   }
 
-  const dismissAll = (carrier?: 'websocket') => {
-    for (const connection of connections) {
-      if (carrier === undefined || connection.carrier === carrier) connection.dismiss()
-    }
+  const dismissWebSockets = () => {
+    for (const connection of connections) if (connection.carrier === 'websocket') connection.dismiss()
   }
 
   const close = () => {
     draining = true
     return (closing ??= connections.close())
   }
+
+  /** A few clients leave at once; many leave over as long as the server that takes them needs to greet them. */
+  const defaultSpreadMs = (withinMs: number) => Math.min(withinMs / 2, Array.from(connections).length * 2)
 
   return {
     node: createNodeHandler(http),
@@ -199,13 +200,13 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     }),
     accept,
     refused,
-    broadcastReconnectNotification: () => dismissAll('websocket'),
-    async drain({ withinMs = 20_000 } = {}) {
-      if (!draining) {
-        draining = true
-        dismissAll()
-      }
-      await connections.calm(withinMs, clock)
+    broadcastReconnectNotification: dismissWebSockets,
+    async drain({ withinMs = 20_000, spreadMs = defaultSpreadMs(withinMs) } = {}) {
+      const first = !draining
+      draining = true
+      const dismissed = first ? connections.dismiss(Math.min(spreadMs, withinMs)) : null
+      await connections.calm(withinMs)
+      await dismissed
       await close()
     },
     close,

@@ -54,6 +54,11 @@ export const Limits = z.strictObject({
    */
   idleMs: ms.default(600_000),
   /**
+   * How long a connection may last before its client is asked to connect anew, in milliseconds; unlimited. A fifth of
+   * it is up to chance. So connections spread over the servers there are, also over those that were added later.
+   */
+  maxConnectionAgeMs: ms.optional(),
+  /**
    * How long a request may take to send its head, in milliseconds; 10 s. Then it is answered with 408 and cut. Of
    * `serve` only: where the server is yours, so is its `headersTimeout`.
    */
