@@ -6,6 +6,7 @@ import type {
   CombinedDataTransformer,
   DataTransformerOptions,
 } from '@trpc/server/unstable-core-do-not-import'
+import { untransformed, type Codec } from '../shared/codec/codec.ts'
 import { systemClock, type Clock } from '../shared/clock.ts'
 import { backoffMs, defaultBackoff, type BackoffOptions } from './connection/backoff.ts'
 import type { TransportKind } from './connection/machine.ts'
@@ -20,7 +21,9 @@ export type ConnectionParams = Readonly<Record<string, string | undefined>> | nu
 /** What the link needs of a WebSocket: the browser's own has it, and that of `ws`. */
 export interface WebSocketLike {
   readonly readyState: number
-  send(data: string): void
+  /** Set to `arraybuffer` where there is a codec. */
+  binaryType?: string
+  send(data: string | Uint8Array<ArrayBuffer>): void
   close(code?: number, reason?: string): void
   addEventListener(type: 'open', listener: () => void): void
   addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void
@@ -56,6 +59,12 @@ interface Options {
    * `websocket` or `sse`: only that.
    */
   readonly transport?: 'auto' | TransportKind
+  /**
+   * How messages are written on a WebSocket once the server is known to understand it: `msgpackCodec()` of
+   * `trpc-sluice/codecs/msgpack`, `protobufCodec()` of `trpc-sluice/codecs/protobuf`. Default, and with any other
+   * server: JSON. What goes in binary does not pass the transformer.
+   */
+  readonly codec?: Codec
   /** The WebSocket to use. Default: the global one, if there is one (Node has it from version 22 on). */
   readonly WebSocket?: WebSocketConstructor
   /** The `fetch` to use. Default: the global one. */
@@ -100,6 +109,8 @@ export interface ResolvedOptions {
   readonly headers: (operations: readonly Operation[]) => HTTPHeaders | Promise<HTTPHeaders>
   readonly transports: readonly [TransportKind, ...TransportKind[]]
   readonly transformer: CombinedDataTransformer
+  /** Null: JSON only. */
+  readonly codec: Codec | null
   /** Null where there is none. */
   readonly WebSocket: WebSocketConstructor | null
   readonly fetch: typeof fetch
@@ -131,6 +142,7 @@ export function resolveOptions<TRouter extends AnyRouter>(
     transports: transportsFor(options.transport ?? 'auto', WebSocket !== null),
     // The type of the option says only whether the router has a transformer, which is the same thing here.
     transformer: toTransformer(options.transformer as DataTransformerOptions | undefined),
+    codec: options.codec ?? null,
     WebSocket,
     // Called as a free function: some browsers refuse a fetch that has another `this`.
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
@@ -153,11 +165,9 @@ function transportsFor(
 }
 
 function toTransformer(transformer: DataTransformerOptions | undefined): CombinedDataTransformer {
-  if (!transformer) return { input: plain, output: plain }
+  if (!transformer) return { input: untransformed, output: untransformed }
   return 'input' in transformer ? transformer : { input: transformer, output: transformer }
 }
-
-const plain = { serialize: (value: unknown) => value, deserialize: (value: unknown) => value }
 
 function duration(name: string, value: number | undefined, byDefault: number): number {
   if (value === undefined) return byDefault

@@ -7,6 +7,7 @@ export type { FetchContextOptions, NodeContextOptions } from './carriers/context
 export type { AllowedOrigins } from './carriers/upgrade.ts'
 export type { KeepAlive } from './session/liveness.ts'
 export type { SluiceStats } from './observe/stats.ts'
+export type { Codec } from '../shared/codec/codec.ts'
 
 // Moving over from tRPC's own adapters
 export { applyWSSHandler, createHTTPHandler } from './stock.ts'

@@ -3,6 +3,7 @@ import type { AnyTRPCRouter, TRPCError } from '@trpc/server'
 import type { Encoder } from '@trpc/server/adapters/ws'
 import type { ResponseMetaFn } from '@trpc/server/http'
 import type { z } from 'zod'
+import type { Codec } from '../shared/codec/codec.ts'
 import type { Clock } from '../shared/clock.ts'
 import type { OperationKind } from '../shared/protocol/messages.ts'
 import type { AdapterOptions } from './carriers/http.ts'
@@ -75,8 +76,13 @@ interface BaseOptions<TRouter extends AnyTRPCRouter> {
   readonly keepAlive?: KeepAlive
   /** Leaves a client's PING unanswered; for tests. Default false. */
   readonly dangerouslyDisablePong?: boolean
-  /** How messages are written on a WebSocket; default JSON. */
+  /** How messages are written on a WebSocket, for all clients and by them; default JSON. Not together with `codecs`. */
   readonly experimental_encoder?: Encoder
+  /**
+   * What a Sluice client may choose for its WebSocket in place of JSON: `msgpackCodec()`, `protobufCodec()`. Others are
+   * served in JSON as ever. Default: none. `createSluice` throws a `TypeError` for two of one name.
+   */
+  readonly codecs?: readonly Codec[]
   /** Status and headers of HTTP responses, subscriptions included. */
   readonly responseMeta?: ResponseMetaFn<TRouter>
   /** Whether queries and subscriptions may also be sent by POST; default false. */

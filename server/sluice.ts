@@ -1,9 +1,11 @@
 /** Builds the rooms from the options; owns all connections, their drain and their end. */
 import type { AnyTRPCRouter } from '@trpc/server'
-import { jsonEncoder } from '@trpc/server/adapters/ws'
+import { jsonEncoder, type Encoder } from '@trpc/server/adapters/ws'
 import type { ResponseMetaFn, TRPCRequestInfo } from '@trpc/server/http'
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
+import { codecsByName, type Format } from '../shared/codec/codec.ts'
+import { withTransformed } from '../shared/codec/json.ts'
 import { systemClock, type Clock } from '../shared/clock.ts'
 import { negotiate } from '../shared/protocol/negotiate.ts'
 import { addressOfSocket, type AddressOf } from './carriers/address.ts'
@@ -118,7 +120,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   // An application without one has an empty context, which is what its type says.
   const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
 
-  const encodings = new Encodings(router, counters)
+  const encodings = new Encodings(desk.router, counters)
   const { authority, expiry } = createAuth(options.auth, desk, clock)
   const subscription = {
     desk,
@@ -130,11 +132,19 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     expiry,
     graceMs: options.graceMs ?? 5_000,
   }
+  const { experimental_encoder: encoder } = options
+  if (encoder && options.codecs) {
+    throw new TypeError(
+      'An experimental_encoder writes all messages, and codecs some: pass the one or the other.',
+    )
+  }
+  const codecs = codecsByName(options.codecs ?? [])
   const session: SessionDeps = {
     ...subscription,
     connections,
     limits,
-    encoder: options.experimental_encoder ?? jsonEncoder,
+    encoder: encoder ?? jsonEncoder,
+    format: encoder ? formatBy(encoder, desk.router) : encodings.json,
     keepAlive: options.keepAlive ?? { enabled: true },
     dangerouslyDisablePong: options.dangerouslyDisablePong ?? false,
     maxBatchSize: options.maxBatchSize,
@@ -161,9 +171,11 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const accept = (socket: WebSocket, req: IncomingMessage) => {
     // Not by new URL(), which throws for some of what strangers send: `//`.
     const params = new URLSearchParams(req.url?.split('?', 2)[1])
+    const extensions = negotiate(params)
     const guest = {
       req,
-      extensions: negotiate(params),
+      extensions,
+      codec: codecs.get(extensions.codec ?? '') ?? null,
       sendsParams: params.get('connectionParams') === '1',
       createContext: (info: TRPCRequestInfo) => createContext({ req, res: socket, info }),
     }
@@ -233,4 +245,11 @@ function createAuth(
     })
   const expiry = auth?.expiresAt && { expiresAt: (ctx: unknown) => auth.expiresAt?.(ctx), renewBeforeMs }
   return { authority: authority ?? null, expiry: expiry ?? null }
+}
+
+/** How messages are written where no codec was agreed on. */
+function formatBy(encoder: Encoder, router: AnyTRPCRouter): Format {
+  const { output } = router._def._config.transformer
+  const serialize = (value: unknown): unknown => output.serialize(value)
+  return { encode: message => encoder.encode(withTransformed(message, serialize)), split: null }
 }

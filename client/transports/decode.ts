@@ -3,6 +3,7 @@
  * that the transformer cannot read is an error of the one request it answers.
  */
 import { TRPCClientError } from '@trpc/client'
+import { untransformed, type Codec } from '../../shared/codec/codec.ts'
 import { isSluiceError, SluiceError, quote, toError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ClientError, Received } from './transport.ts'
@@ -21,6 +22,15 @@ export function decodeFrame(text: string, transformer: Deserializer): Received[]
   const value = parseJson(text)
   if (!Array.isArray(value)) return [decodeMessage(value, transformer)]
   return value.map(one => decodeMessage(one, transformer))
+}
+
+/**
+ * One binary frame of a WebSocket.
+ *
+ * @throws SluiceError `MESSAGE_INVALID` when it holds anything but messages, or `INPUT_TOO_DEEP`.
+ */
+export function decodeBinaryFrame(bytes: Uint8Array, codec: Codec): Received[] {
+  return codec.decode(bytes).map(message => decodeMessage(message, untransformed))
 }
 
 /** An event of `text/event-stream`, as eventsource-parser gives it. */
@@ -92,7 +102,7 @@ function toDuration(value: unknown): number | undefined {
 }
 
 function decodeMessage(message: unknown, transformer: Deserializer): Received {
-  if (!isRecord(message)) throw invalid(JSON.stringify(message))
+  if (!isRecord(message)) throw invalid(toText(message))
   if (message['method'] === 'reconnect') return { type: 'reconnect' }
   if (message['method'] === 'renew') return { type: 'renew' }
   const { id, result, error } = message
@@ -102,7 +112,7 @@ function decodeMessage(message: unknown, transformer: Deserializer): Received {
     }
     return { type: 'complaint', error: toClientError(error, transformer) }
   }
-  if (!isRequestId(id) || !isRecord(result)) throw invalid(JSON.stringify(message))
+  if (!isRequestId(id) || !isRecord(result)) throw invalid(toText(message))
   switch (result['type']) {
     case 'started': {
       const { position } = result
@@ -113,18 +123,18 @@ function decodeMessage(message: unknown, transformer: Deserializer): Received {
     case 'data':
     case undefined: {
       const { id: eventId, data } = result
-      if (eventId !== undefined && typeof eventId !== 'string') throw invalid(JSON.stringify(message))
+      if (eventId !== undefined && typeof eventId !== 'string') throw invalid(toText(message))
       return reading(id, () => ({ type: 'data', id, eventId, data: transformer.deserialize(data) }))
     }
     default:
-      throw invalid(JSON.stringify(message))
+      throw invalid(toText(message))
   }
 }
 
 function toClientError(shape: unknown, transformer: Deserializer): ClientError {
   const error = transformer.deserialize(shape)
   if (!isRecord(error) || typeof error['code'] !== 'number' || typeof error['message'] !== 'string') {
-    throw invalid(JSON.stringify(shape))
+    throw invalid(toText(shape))
   }
   return TRPCClientError.from({ error })
 }
@@ -145,6 +155,11 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function isRequestId(value: unknown): value is RequestId {
   return typeof value === 'number' || typeof value === 'string'
+}
+
+/** A codec may bring what JSON refuses. */
+function toText(message: unknown): string {
+  return JSON.stringify(message, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))
 }
 
 function invalid(text: string, cause?: unknown): SluiceError {

@@ -99,18 +99,28 @@ export class SseStream {
     const { id, path, input, lastEventId, again } = this.#asked
     let prepared
     try {
-      const op = { id: Number(id), type: 'subscription' as const, path, input, context: {}, signal: null }
+      const op = {
+        id: Number(id),
+        type: 'subscription' as const,
+        path,
+        input: input.own,
+        context: {},
+        signal: null,
+      }
       prepared = await Promise.all([url(), connectionParams?.() ?? null, headers([op])])
     } catch (thrown) {
       onError(toError(thrown)) // the application's own functions
       throw thrown
     }
     const [base, params, extra] = prepared
-    return fetch(toStreamUrl(toHttpUrl(base, params), { path, input, lastEventId, again }), {
-      headers: [['accept', 'text/event-stream'], ...toEntries(extra)],
-      signal: this.#abort.signal,
-      cache: 'no-store',
-    })
+    return fetch(
+      toStreamUrl(toHttpUrl(base, params), { path, input: input.serialized, lastEventId, again }),
+      {
+        headers: [['accept', 'text/event-stream'], ...toEntries(extra)],
+        signal: this.#abort.signal,
+        cache: 'no-store',
+      },
+    )
   }
 
   /** While the consumer has no room, nothing is read: TCP tells the server. */

@@ -33,15 +33,19 @@ export interface AskedRequest {
   readonly id: RequestId
   readonly kind: 'query' | 'mutation'
   readonly path: string
-  /** Already through the transformer. */
-  readonly input: unknown
+  readonly input: AskedInput
+}
+
+/** What the application passed, for a codec that carries it as it is; and through the transformer, for JSON. */
+export interface AskedInput {
+  readonly own: unknown
+  readonly serialized: unknown
 }
 
 export interface AskedSubscription {
   readonly id: RequestId
   readonly path: string
-  /** Already through the transformer. */
-  readonly input: unknown
+  readonly input: AskedInput
   /** The last event that was received, or where to begin. */
   readonly lastEventId: string | undefined
   /** Whether the server may have begun it before: it may be one that must not run twice. */

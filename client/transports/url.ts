@@ -7,11 +7,12 @@ import type { ConnectionParams } from '../options.ts'
  * The address of the WebSocket, with our wish for extensions.
  *
  * @param expectParams whether the first message will be the connection params.
+ * @param codec the name of the codec in which binary frames would be welcome.
  * @throws SluiceError `TRANSPORT_UNAVAILABLE` when the url is relative and there is no page.
  */
-export function toWebSocketUrl(url: string, expectParams: boolean): string {
+export function toWebSocketUrl(url: string, expectParams: boolean, codec?: string): string {
   const absolute = toAbsolute(url).replace(/^http/, 'ws')
-  return askForExtensions(expectParams ? withParam(absolute, 'connectionParams', '1') : absolute)
+  return askForExtensions(expectParams ? withParam(absolute, 'connectionParams', '1') : absolute, codec)
 }
 
 /** The address of the router over HTTP, with the connection params in its query, as tRPC expects them there. */

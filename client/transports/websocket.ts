@@ -1,4 +1,5 @@
 /** One WebSocket, from the attempt to open it to its loss. */
+import { concat, type Codec } from '../../shared/codec/codec.ts'
 import {
   errorTable,
   isSluiceError,
@@ -8,19 +9,27 @@ import {
   type SluiceErrorCode,
 } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
-import { ping, pong, type ClientMessage, type RequestId } from '../../shared/protocol/messages.ts'
+import {
+  ping,
+  pong,
+  type ClientMessage,
+  type OperationKind,
+  type RequestId,
+} from '../../shared/protocol/messages.ts'
 import type { Hint } from '../connection/machine.ts'
 import type { ConnectionParams, ResolvedOptions, WebSocketLike } from '../options.ts'
-import { decodeFrame } from './decode.ts'
+import { decodeBinaryFrame, decodeFrame } from './decode.ts'
 import { toLoss } from './transport.ts'
-import type { AskedRequest, AskedSubscription, Loss, Transport, TransportReports } from './transport.ts'
+import type { AskedInput, AskedRequest, AskedSubscription, Loss } from './transport.ts'
+import type { Received, Transport, TransportReports } from './transport.ts'
 import { toWebSocketUrl } from './url.ts'
 import { Watchdog } from './watchdog.ts'
 
 /** A message that waits to be sent. */
 interface Outgoing {
   readonly id: RequestId
-  readonly json: string
+  /** JSON, or what the codec made of it. */
+  readonly frame: string | Uint8Array
 }
 
 /** Messages in one frame. A server may refuse more than 1,000: who resumes that many sends several frames. */
@@ -38,6 +47,8 @@ export class WebSocketTransport implements Transport {
   readonly #connectTimer: Timer
   #watchdog: Watchdog | null = null
   #heard = false
+  /** What is sent in, once a binary frame of the server's has said that it understands; null: JSON. */
+  #codec: Codec | null = null
   /** Sent together, in one frame, at the end of the turn in which the first of them was asked for. */
   #outgoing: Outgoing[] = []
   #flushing = false
@@ -60,13 +71,18 @@ export class WebSocketTransport implements Transport {
   }
 
   readonly request = ({ id, kind, path, input }: AskedRequest): void => {
-    this.#send({ id, method: kind, params: { path, input } })
+    this.#ask(id, kind, { path, input })
   }
 
   subscribe({ id, path, input, lastEventId, again, flow }: AskedSubscription): void {
     // One socket carries all: nobody may stop it for the sake of one.
     if (flow) flow.heeded = false
-    this.#send({ id, method: 'subscription', params: { path, input, lastEventId, ...(again && { again }) } })
+    this.#ask(id, 'subscription', {
+      path,
+      input,
+      ...(lastEventId !== undefined && { lastEventId }),
+      ...(again && { again }),
+    })
   }
 
   unsubscribe(id: RequestId): void {
@@ -84,7 +100,7 @@ export class WebSocketTransport implements Transport {
   }
 
   async #connect(): Promise<void> {
-    const { url, connectionParams, WebSocket } = this.#options
+    const { url, connectionParams, WebSocket, codec } = this.#options
     if (WebSocket === null) {
       throw new SluiceError(
         'TRANSPORT_UNAVAILABLE',
@@ -94,7 +110,8 @@ export class WebSocketTransport implements Transport {
     // The params come first: a server allows a silent socket only so much time.
     const [address, params] = await Promise.all([url(), connectionParams?.() ?? null])
     if (this.#over) return
-    const socket = new WebSocket(toWebSocketUrl(address, connectionParams !== null))
+    const socket = new WebSocket(toWebSocketUrl(address, connectionParams !== null, codec?.name))
+    if (codec) socket.binaryType = 'arraybuffer'
     this.#socket = socket
     socket.addEventListener('open', () => this.#opened(connectionParams === null ? undefined : params))
     socket.addEventListener('message', ({ data }) => this.#received(data))
@@ -141,10 +158,7 @@ export class WebSocketTransport implements Transport {
     if (frame === ping) return this.#socket?.send(pong)
     let messages
     try {
-      if (typeof frame !== 'string') {
-        throw new SluiceError('MESSAGE_INVALID', 'The server sent a binary frame, which nobody asked for.')
-      }
-      messages = decodeFrame(frame, this.#options.transformer.output)
+      messages = this.#decode(frame)
     } catch (thrown) {
       const error = toError(thrown)
       this.#options.onError(error)
@@ -174,6 +188,19 @@ export class WebSocketTransport implements Transport {
     this.#socket?.send(JSON.stringify({ method: 'connectionParams', data: params }))
   }
 
+  #decode(frame: unknown): Received[] {
+    if (typeof frame === 'string') return decodeFrame(frame, this.#options.transformer.output)
+    const { codec } = this.#options
+    if (!codec || !(frame instanceof ArrayBuffer)) {
+      throw new SluiceError('MESSAGE_INVALID', 'The server sent a binary frame, which nobody asked for.')
+    }
+    if (!this.#codec) {
+      this.#flush() // what waits is JSON still
+      this.#codec = codec
+    }
+    return decodeBinaryFrame(new Uint8Array(frame), codec)
+  }
+
   #closed(code: number, reason: string): void {
     const said = reason === '' ? `code ${code}` : `code ${code}, ${JSON.stringify(reason)}`
     const retry = retryOfCloseCode(code) !== 'never'
@@ -185,11 +212,17 @@ export class WebSocketTransport implements Transport {
     this.#lose({ why: new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, { data }), retry })
   }
 
-  #send(message: ClientMessage): void {
+  #ask(id: RequestId, method: OperationKind, asked: Asked): void {
+    const { path, input } = asked
+    const params = { ...asked, input: this.#codec ? input.own : input.serialized }
+    this.#send({ id, method, params }, path)
+  }
+
+  #send(message: ClientMessage, path?: string): void {
     if (this.#over) return
-    // Each by itself and now, so that a value that JSON refuses costs its own request only.
-    const json = JSON.stringify(message)
-    this.#outgoing.push({ id: message.id, json })
+    // Each by itself and now, so that a value that cannot be encoded costs its own request only.
+    const frame = this.#codec ? this.#codec.formatFor(path).encode(message) : JSON.stringify(message)
+    this.#outgoing.push({ id: message.id, frame })
     if (!this.#open || this.#flushing) return
     this.#flushing = true
     queueMicrotask(() => this.#flush())
@@ -201,8 +234,7 @@ export class WebSocketTransport implements Transport {
     if (!this.#open || this.#over || messages.length === 0) return
     this.#outgoing = []
     for (let from = 0; from < messages.length; from += maxBatchLength) {
-      const [first, ...rest] = messages.slice(from, from + maxBatchLength).map(message => message.json)
-      this.#socket?.send(rest.length === 0 ? String(first) : `[${[first, ...rest].join(',')}]`)
+      this.#socket?.send(join(messages.slice(from, from + maxBatchLength).map(message => message.frame)))
     }
   }
 
@@ -228,4 +260,18 @@ export class WebSocketTransport implements Transport {
 function isOurs(reason: string, closeCode: number): reason is SluiceErrorCode {
   const table: Readonly<Record<string, { readonly close: number }>> = errorTable
   return Object.hasOwn(table, reason) && table[reason]?.close === closeCode
+}
+
+interface Asked {
+  readonly path: string
+  readonly input: AskedInput
+  readonly lastEventId?: string
+  readonly again?: true
+}
+
+/** Several messages as one frame; all of a kind. */
+function join(frames: readonly (string | Uint8Array)[]): string | Uint8Array<ArrayBuffer> {
+  const binary = frames.filter(frame => typeof frame !== 'string')
+  if (binary.length > 0) return concat(binary)
+  return frames.length === 1 ? String(frames[0]) : `[${frames.join(',')}]`
 }

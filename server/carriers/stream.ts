@@ -4,7 +4,6 @@
  * subscriptions posts another list, with its cursors, to whichever server answers. Wire: docs/wire.md, section 6.
  */
 import { TRPCError } from '@trpc/server'
-import { jsonEncoder } from '@trpc/server/adapters/ws'
 import { parseConnectionParamsFromUnknown } from '@trpc/server/http'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { TRPCRequestMessage } from '@trpc/server/rpc'
@@ -237,7 +236,13 @@ export class StreamConnection implements Connection {
       },
     }
     const outlet = new Outlet(messages, outletHighWater, counters)
-    const writer = new MessageWriter(outlet, jsonEncoder, encodings, desk, () => this.#nowhere())
+    const writer = new MessageWriter(
+      outlet,
+      () => encodings.json,
+      encodings,
+      desk,
+      () => this.#nowhere(),
+    )
     this.#response = { wire, outlet, writer }
 
     const sendControl = (...control: Parameters<typeof formatSseControl>) =>

@@ -4,6 +4,8 @@
  * Remembered by identity, hence only for what a topic has sealed; any other value is encoded each time.
  */
 import type { AnyTRPCRouter } from '@trpc/server'
+import type { Envelope as RequestEnvelope, Format, Split } from '../../shared/codec/codec.ts'
+import { jsonFormat } from '../../shared/codec/json.ts'
 import type { Counters } from '../observe/counters.ts'
 import { formatSseData } from '../../shared/protocol/sse.ts'
 import type { Batch } from '../topics/batch.ts'
@@ -12,10 +14,18 @@ import { isSealed, type Envelope } from '../topics/envelope.ts'
 /** Pieces ready for the wires of one packing. Declared here in the terms of this room; session/wire.ts has it. */
 export interface PackedBy {
   readonly joins: boolean
-  pack(text: string): string | Uint8Array
+  pack(frame: Piece): Piece
 }
 
-type Pieces = readonly (string | Uint8Array)[]
+type Piece = string | Uint8Array
+type Pieces = readonly Piece[]
+
+/** The beginning of the answers to one request. */
+export interface Head {
+  readonly piece: Piece
+  /** The same for all requests that begin alike. */
+  readonly key: string
+}
 
 /** Clients number their requests alike, so a few heads serve most; beyond them, a batch is put together anew. */
 const maxHeadsRemembered = 8
@@ -23,34 +33,26 @@ const maxHeadsRemembered = 8
 export class Encodings {
   readonly #counted: Counters['encodings']
   readonly #serialize: (value: unknown) => unknown
-  readonly #tails = new WeakMap<Envelope<unknown>, string>()
   readonly #events = new WeakMap<Envelope<unknown>, string>()
-  readonly #batches = new WeakMap<PackedBy, WeakMap<Batch<unknown>, Map<string, Pieces>>>()
+  readonly #batches: RememberedBatches
+  readonly #messages = new WeakMap<Split, EncodedMessages>()
+  /** How messages are written as JSON, through the router's transformer. */
+  readonly json: Format<string>
 
   constructor(router: AnyTRPCRouter, counters: Counters) {
     this.#counted = counters.encodings
+    this.#batches = new RememberedBatches(this.#counted)
     const { output } = router._def._config.transformer
     this.#serialize = value => output.serialize(value) as unknown
+    this.json = jsonFormat(this.#serialize)
   }
 
-  /**
-   * An event as a tRPC message, byte for byte as tRPC has it.
-   *
-   * @param head the beginning of the message, which repeats its request: `{"id":1`.
-   * @throws whatever the transformer throws.
-   */
-  toMessage(head: string, envelope: Envelope<unknown>): string {
-    let tail = this.#tails.get(envelope)
-    if (tail === undefined) {
-      this.#counted.misses += 1
-      const [id, data] = envelope
-      const encoded = JSON.stringify(this.#serialize({ id, data }))
-      tail = `,"result":{"type":"data","data":${encoded},"id":${JSON.stringify(id)}}}`
-      if (isSealed(envelope)) this.#tails.set(envelope, tail)
-    } else {
-      this.#counted.hits += 1
-    }
-    return head + tail
+  /** What is remembered of messages of one format; null for one whose messages nothing can be remembered of. */
+  of({ split }: Format): EncodedMessages | null {
+    if (split === null) return null
+    let messages = this.#messages.get(split)
+    if (!messages) this.#messages.set(split, (messages = new EncodedMessages(split, this.#counted)))
+    return messages
   }
 
   /** An event as a server-sent event. @throws whatever the transformer throws, and `EVENT_ID_INVALID`. */
@@ -66,27 +68,70 @@ export class Encodings {
     return event
   }
 
-  /** A batch as tRPC messages, packed. @throws as `toMessage` does. */
-  toMessages(head: string, batch: Batch<unknown>, packing: PackedBy): Pieces {
-    return this.#remember(batch, packing, head, () => {
+  /** A batch as server-sent events, packed. @throws as `toEvent` does. */
+  toEvents(batch: Batch<unknown>, packing: PackedBy): Pieces {
+    return this.#batches.remember(batch, packing, '', () => [
+      packing.pack(batch.envelopes.map(envelope => this.toEvent(envelope)).join('')),
+    ])
+  }
+}
+
+/** Events as messages of one format. */
+export class EncodedMessages {
+  readonly #split: Split
+  readonly #counted: Counters['encodings']
+  readonly #tails = new WeakMap<Envelope<unknown>, Piece>()
+  readonly #batches: RememberedBatches
+
+  constructor(split: Split, counted: Counters['encodings']) {
+    this.#split = split
+    this.#counted = counted
+    this.#batches = new RememberedBatches(counted)
+  }
+
+  /** How the answers to one request begin. */
+  headOf(request: RequestEnvelope): Head {
+    const piece = this.#split.head(request)
+    return { piece, key: typeof piece === 'string' ? piece : JSON.stringify(request) }
+  }
+
+  /** An event as a message, the same as if it were encoded in one. @throws whatever the encoder throws. */
+  toMessage(head: Head, envelope: Envelope<unknown>): Piece {
+    let tail = this.#tails.get(envelope)
+    if (tail === undefined) {
+      this.#counted.misses += 1
+      tail = this.#split.tail(envelope[0], envelope[1])
+      if (isSealed(envelope)) this.#tails.set(envelope, tail)
+    } else {
+      this.#counted.hits += 1
+    }
+    return this.#split.join(head.piece, tail)
+  }
+
+  /** A batch as messages, packed. @throws as `toMessage` does. */
+  toMessages(head: Head, batch: Batch<unknown>, packing: PackedBy): Pieces {
+    return this.#batches.remember(batch, packing, head.key, () => {
       const frames = batch.envelopes.map(envelope => packing.pack(this.toMessage(head, envelope)))
       return packing.joins ? [Buffer.concat(frames.map(toBytes))] : frames
     })
   }
+}
 
-  /** A batch as server-sent events, packed. @throws as `toEvent` does. */
-  toEvents(batch: Batch<unknown>, packing: PackedBy): Pieces {
-    return this.#remember(batch, packing, '', () => [
-      packing.pack(batch.envelopes.map(envelope => this.toEvent(envelope)).join('')),
-    ])
+/** Batches that were packed, by packing and by what their messages begin with. */
+class RememberedBatches {
+  readonly #counted: Counters['encodings']
+  readonly #batches = new WeakMap<PackedBy, WeakMap<Batch<unknown>, Map<string, Pieces>>>()
+
+  constructor(counted: Counters['encodings']) {
+    this.#counted = counted
   }
 
-  #remember(batch: Batch<unknown>, packing: PackedBy, head: string, encode: () => Pieces): Pieces {
+  remember(batch: Batch<unknown>, packing: PackedBy, key: string, encode: () => Pieces): Pieces {
     const known = this.#known(batch, packing)
-    let pieces = known.get(head)
+    let pieces = known.get(key)
     if (!pieces) {
       pieces = encode()
-      if (known.size < maxHeadsRemembered) known.set(head, pieces)
+      if (known.size < maxHeadsRemembered) known.set(key, pieces)
     } else {
       this.#counted.hits += batch.envelopes.length
     }

@@ -5,6 +5,7 @@
 import { TRPCError } from '@trpc/server'
 import type { Encoder } from '@trpc/server/adapters/ws'
 import type { TRPCRequestInfo } from '@trpc/server/http'
+import type { Codec, Format } from '../../shared/codec/codec.ts'
 import { errorTable, isSluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
 import { ping, pong } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
@@ -15,22 +16,26 @@ import type { Origin } from '../procedures/present-error.ts'
 import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscription.ts'
 import { Answers, MessageWriter } from './answers.ts'
 import type { Connection, Connections } from './connections.ts'
+import { decodeFrame, parseMessages, toRefusal } from './frames.ts'
 import { parseHello, readConnectionParams, saysWho } from './hello.ts'
 import { Expiry, type ExpiryOptions } from './expiry.ts'
 import { startIdleWatch, type IdleWatch } from './idle.ts'
-import { parseIncoming, type Incoming } from './incoming.ts'
+import type { Incoming } from './incoming.ts'
 import type { Limits } from './limits.ts'
 import { startHeartbeat, type Heartbeat, type KeepAlive } from './liveness.ts'
 import { Outlet } from './outlet.ts'
 import { Rate } from './rate.ts'
 import { Subscriptions } from './subscriptions.ts'
-import { checkBatchLength, toTask, type Caller, type Context } from './task.ts'
+import { toTask, type Caller, type Context } from './task.ts'
 import type { DuplexWire } from './wire.ts'
 
 export interface SessionDeps extends SubscriptionDeps {
   readonly connections: Connections
   readonly limits: Limits
+  /** Reads text frames, and binary ones where no codec was agreed on. */
   readonly encoder: Encoder
+  /** How messages are written where no codec was agreed on. */
+  readonly format: Format
   readonly keepAlive: KeepAlive
   /** Leaves the client's PING unanswered, as tRPC's option of that name does. */
   readonly dangerouslyDisablePong: boolean
@@ -44,6 +49,8 @@ export interface SessionDeps extends SubscriptionDeps {
 export interface Guest {
   readonly req: unknown
   readonly extensions: Extensions
+  /** What it would like binary frames to be in, if we have that; it understands text at all times. */
+  readonly codec: Codec | null
   /** Whether its first message says who it is. */
   readonly sendsParams: boolean
   createContext(info: TRPCRequestInfo): unknown
@@ -82,7 +89,9 @@ export class Session implements Connection {
     this.#guest = guest
     this.#deps = deps
     this.#outlet = new Outlet(wire, deps.limits.outletHighWater, deps.counters)
-    this.#writer = new MessageWriter(this.#outlet, deps.encoder, deps.encodings, deps.desk, () =>
+    const { codec } = guest
+    const formatFor = (path?: string) => (codec ? codec.formatFor(path) : deps.format)
+    this.#writer = new MessageWriter(this.#outlet, formatFor, deps.encodings, deps.desk, () =>
       this.#nowhere(),
     )
     this.#subscriptions = new Subscriptions(deps, deps.limits.maxSubscriptions)
@@ -281,21 +290,15 @@ export class Session implements Connection {
   /** The messages of one frame; none if one of them is wrong, which is answered. */
   #read(frame: string | Uint8Array): Incoming[] {
     try {
-      const decoded = this.#deps.encoder.decode(frame)
-      if (this.#guest.extensions.renewal && saysWho(decoded)) {
-        void this.#renew(decoded) // never rejects: what fails is told
+      const decoded = decodeFrame(frame, this.#guest.codec, this.#deps)
+      const [first, ...others] = decoded.messages
+      if (this.#guest.extensions.renewal && others.length === 0 && saysWho(first)) {
+        void this.#renew(first) // never rejects: what fails is told
         return []
       }
-      const messages: unknown[] = Array.isArray(decoded) ? decoded : [decoded]
-      const { limits, maxBatchSize } = this.#deps
-      if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
-        throw new TRPCError({ code: 'BAD_REQUEST', message: 'Batch call exceeds maximum size' })
-      }
-      checkBatchLength(messages.length, limits.maxBatchLength, this.#deps.counters)
-      const { transformer } = this.#deps.desk.router._def._config
-      return messages.map(message => parseIncoming(message, transformer))
-    } catch (cause) {
-      this.#refuse(cause instanceof TRPCError ? cause : new TRPCError({ code: 'PARSE_ERROR', cause }))
+      return parseMessages(decoded, this.#deps)
+    } catch (thrown) {
+      this.#refuse(toRefusal(thrown, this.#deps.counters))
       return []
     }
   }
@@ -307,7 +310,8 @@ export class Session implements Connection {
 
   #handle({ message, again }: Incoming, batchIndex: number, context: Promise<Context>): void {
     const { id, jsonrpc } = message
-    const answers = new Answers(this.#writer, { id, jsonrpc })
+    const path = message.method === 'subscription.stop' ? undefined : message.params.path
+    const answers = new Answers(this.#writer, jsonrpc === undefined ? { id } : { id, jsonrpc }, path)
     if (id === null) {
       const error = new TRPCError({ code: 'PARSE_ERROR', message: '`id` is required' })
       answers.error(this.#deps.desk.handle(error, this.#nowhere()))

@@ -7,6 +7,9 @@
 /** Name of the query parameter by which a client asks for extensions. */
 const sluiceParam = 'sluice'
 
+/** Name of the query parameter by which it says how it would like binary frames. */
+const codecParam = 'codec'
+
 /** The one version that exists. */
 const sluiceVersion = '1'
 
@@ -23,9 +26,17 @@ export interface Extensions {
   readonly streams: boolean
   /** Over WebSocket, the server may ask who the client is before it forgets, and the client may say it anew. */
   readonly renewal: boolean
+  /** The name of the codec that the client would like, if the server has it; null: it understands text only. */
+  readonly codec: string | null
 }
 
-export const noExtensions: Extensions = { position: false, heartbeats: false, streams: false, renewal: false }
+export const noExtensions: Extensions = {
+  position: false,
+  heartbeats: false,
+  streams: false,
+  renewal: false,
+  codec: null,
+}
 
 /** Name of the query parameter by which a client says, over HTTP, that it has asked for this before. */
 export const againParam = 'again'
@@ -33,12 +44,21 @@ export const againParam = 'again'
 /** What the server may use towards a client that connected with these query parameters. */
 export function negotiate(params: URLSearchParams): Extensions {
   const asked = params.get(sluiceParam) === sluiceVersion
-  return asked ? { position: true, heartbeats: true, streams: true, renewal: true } : noExtensions
+  if (!asked) return noExtensions
+  return { position: true, heartbeats: true, streams: true, renewal: true, codec: params.get(codecParam) }
 }
 
-/** Adds the wish for extensions to a URL, which may be relative. */
-export function askForExtensions(url: string): string {
+/**
+ * Adds the wish for extensions to a URL, which may be relative.
+ *
+ * @param codec the name of the codec in which binary frames would be welcome.
+ */
+export function askForExtensions(url: string, codec?: string): string {
   const [beforeHash = '', hash] = url.split('#', 2)
+  const wish = new URLSearchParams({
+    [sluiceParam]: sluiceVersion,
+    ...(codec !== undefined && { [codecParam]: codec }),
+  })
   const separator = beforeHash.includes('?') ? '&' : '?'
-  return `${beforeHash}${separator}${sluiceParam}=${sluiceVersion}${hash === undefined ? '' : `#${hash}`}`
+  return `${beforeHash}${separator}${wish}${hash === undefined ? '' : `#${hash}`}`
 }

@@ -15,6 +15,7 @@ const refused = [
   ['client/link.ts', '../server/sluice.ts'],
   ['client/connection/network.ts', 'node:os'],
   ['client/transports/websocket.ts', 'ws'],
+  ['client/transports/websocket.ts', '../../shared/codec/msgpack.ts'],
   ['client/link.ts', '../test/kit/index.ts'],
   ['server/sluice.ts', '../client/link.ts'],
   ['server/sluice.ts', '@trpc/client'],
@@ -37,6 +38,7 @@ const refused = [
 const allowed = [
   ['shared/iterate/stream-of.ts', '@trpc/server'],
   ['client/link.ts', '../shared/errors.ts'],
+  ['client/link.ts', '../shared/codec/codec.ts'],
   ['client/link.ts', '@trpc/server/observable'],
   ['server/carriers/ws.ts', '../session/session.ts'],
   ['server/session/session.ts', '../procedures/call.ts'],

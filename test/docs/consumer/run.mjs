@@ -1,6 +1,7 @@
 // What a user's first program does, on the packed package in Node: each subpath loads, and an event arrives.
 import { initTRPC } from '@trpc/server'
 import { iterate, sluiceLink } from 'trpc-sluice/client'
+import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
 import { observeWithOpenTelemetry } from 'trpc-sluice/otel'
 import * as react from 'trpc-sluice/react'
 import { createTopic } from 'trpc-sluice/server'
@@ -22,7 +23,11 @@ const router = t.router({
     .subscription(({ input, signal }) => ticks.subscribe(input.key, { after: input.lastEventId, signal })),
 })
 
-const app = await createHarness({ router })
+const app = await createHarness({
+  router,
+  sluice: { codecs: [msgpackCodec()] },
+  link: { codec: msgpackCodec() },
+})
 const seen = app.record(client => client.onTick, { key: 'a' })
 await seen.started
 await ticks.publish('a', { n: 1 })

@@ -2,6 +2,7 @@
 import { createTRPCClient } from '@trpc/client'
 import { initTRPC } from '@trpc/server'
 import { iterate, sluiceLink } from 'trpc-sluice/client'
+import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
 import { observeWithOpenTelemetry } from 'trpc-sluice/otel'
 import { SluiceProvider, useConnection, useStream } from 'trpc-sluice/react'
 import { createSluice, createTopic, memoryStore, serve } from 'trpc-sluice/server'
@@ -24,7 +25,8 @@ export const router = t.router({
   }),
 })
 
-const link = sluiceLink<typeof router>({ url: 'http://localhost:3000' })
+export const binary = createSluice({ router, codecs: [msgpackCodec()] })
+const link = sluiceLink<typeof router>({ url: 'http://localhost:3000', codec: msgpackCodec(), WebSocket })
 const client = createTRPCClient<typeof router>({ links: [link] })
 
 export async function read(signal: AbortSignal): Promise<number> {

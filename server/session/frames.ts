@@ -1,0 +1,56 @@
+/** A frame → the messages in it: text is JSON and passes the transformer, binary is in the codec that was agreed on. */
+import { TRPCError } from '@trpc/server'
+import type { CombinedDataTransformer } from '@trpc/server'
+import { untransformed, type Codec } from '../../shared/codec/codec.ts'
+import { isSluiceError } from '../../shared/errors.ts'
+import { countRefusal, type Counters } from '../observe/counters.ts'
+import { parseIncoming, type Incoming } from './incoming.ts'
+import type { SessionDeps } from './session.ts'
+import { checkBatchLength } from './task.ts'
+
+interface Decoded {
+  readonly messages: readonly unknown[]
+  /** What their inputs have yet to pass. */
+  readonly transformer: CombinedDataTransformer
+}
+
+/**
+ * What is in a frame, whatever it is.
+ *
+ * @param codec null where none was agreed on.
+ * @throws SluiceError as `Codec.decode` does, and whatever the JSON decoder throws.
+ */
+export function decodeFrame(
+  frame: string | Uint8Array,
+  codec: Codec | null,
+  { encoder, desk, limits }: Pick<SessionDeps, 'desk' | 'encoder' | 'limits'>,
+): Decoded {
+  if (codec && typeof frame !== 'string') {
+    const none = { input: untransformed, output: untransformed }
+    return { messages: codec.decode(frame, limits.maxDepth), transformer: none }
+  }
+  const { transformer } = desk.router._def._config
+  const decoded = encoder.decode(frame)
+  return { messages: Array.isArray(decoded) ? decoded : [decoded], transformer }
+}
+
+/** @throws TRPCError for too many of them, and as `parseIncoming` does for one that is none. */
+export function parseMessages(
+  { messages, transformer }: Decoded,
+  { limits, maxBatchSize, counters }: Pick<SessionDeps, 'counters' | 'limits' | 'maxBatchSize'>,
+): Incoming[] {
+  if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
+    throw new TRPCError({ code: 'BAD_REQUEST', message: 'Batch call exceeds maximum size' })
+  }
+  checkBatchLength(messages.length, limits.maxBatchLength, counters)
+  return messages.map(message => parseIncoming(message, transformer))
+}
+
+/** What the two throw, as it is told to the peer; counted, unless that was done where it was thrown. */
+export function toRefusal(thrown: unknown, counters: Counters): TRPCError {
+  if (thrown instanceof TRPCError) return thrown
+  countRefusal(counters, isSluiceError(thrown) ? thrown.code : 'MESSAGE_INVALID')
+  if (!isSluiceError(thrown)) return new TRPCError({ code: 'PARSE_ERROR', cause: thrown })
+  const code = thrown.code === 'INPUT_TOO_DEEP' ? 'BAD_REQUEST' : 'PARSE_ERROR'
+  return new TRPCError({ code, message: thrown.message, cause: thrown })
+}

@@ -1,0 +1,90 @@
+/**
+ * How messages look in binary frames. A client names the codec that it would like when it connects, and a server that
+ * has it answers in binary from its first message on; by that frame the client knows, and does the same. Text frames
+ * are JSON, and understood at all times: so nobody waits for an agreement, and without one nothing changes.
+ *
+ * The router's transformer is for JSON, which knows neither dates nor bytes. A codec knows them by itself, and what it
+ * carries does not pass the transformer. Wire: docs/wire.md, section 4.
+ */
+import type { RequestId } from '../protocol/messages.ts'
+
+/** A binary encoding of messages. Made by `msgpackCodec()` or `protobufCodec()`; holds no state of a connection. */
+export interface Codec {
+  /** By which a client asks for it. */
+  readonly name: string
+  /**
+   * How messages of a procedure are written. One object for all procedures whose messages are written alike, so that
+   * what was written for one subscriber can be remembered by it.
+   *
+   * @param path undefined for a message of no procedure.
+   */
+  formatFor(path?: string): Format<Uint8Array>
+  /**
+   * The messages of one frame. What it allocates is bounded by a multiple of the frame's length, whatever the lengths
+   * that are written in it.
+   *
+   * @param maxDepth how deep an input or an event may be nested; never more than 500.
+   * @throws SluiceError `MESSAGE_INVALID`, or `INPUT_TOO_DEEP`, and nothing else.
+   */
+  decode(frame: Uint8Array, maxDepth?: number): unknown[]
+}
+
+/** What of a message repeats its request. */
+export interface Envelope {
+  readonly id: RequestId | null
+  readonly jsonrpc?: '2.0'
+}
+
+/** A message, as in shared/protocol/messages.ts: `params` are those of a client, `result` or `error` those of a server. */
+export interface Message extends Partial<Envelope> {
+  readonly method?: string
+  readonly params?: { readonly path: string; readonly input?: unknown; readonly lastEventId?: string }
+  readonly result?: {
+    readonly type: string
+    readonly data?: unknown
+    readonly id?: string
+    readonly position?: string
+  }
+  readonly error?: unknown
+}
+
+export interface Format<Piece extends string | Uint8Array = string | Uint8Array> {
+  /** @throws whatever the value makes an encoder throw. */
+  encode(message: Message): Piece
+  /** Null where a message cannot be put together from two pieces. */
+  readonly split: Split<Piece> | null
+}
+
+/** The message of an event in two pieces: the head is the subscriber's own, the tail is that of all who get the event. */
+export interface Split<Piece extends string | Uint8Array = string | Uint8Array> {
+  head(envelope: Envelope): Piece
+  /** @throws as `encode` does. */
+  tail(id: string, data: unknown): Piece
+  join(head: Piece, tail: Piece): Piece
+}
+
+/** What a codec's decoder takes in any case: they recurse, and a stack is finite. */
+export const maxDepthOfAny = 500
+
+/** The one of that name. @throws TypeError for two of one name. */
+export function codecsByName(codecs: readonly Codec[]): ReadonlyMap<string, Codec> {
+  const byName = new Map(codecs.map(codec => [codec.name, codec]))
+  if (byName.size === codecs.length) return byName
+  throw new TypeError(`Two codecs have the same name: ${codecs.map(({ name }) => name).join(', ')}.`)
+}
+
+/** The transformer of what needs none. */
+export const untransformed = {
+  serialize: (value: unknown): unknown => value,
+  deserialize: (value: unknown): unknown => value,
+}
+
+export function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.length
+  }
+  return whole
+}

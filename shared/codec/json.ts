@@ -1,0 +1,23 @@
+/** Messages as JSON, byte for byte as tRPC writes them: what is said in text frames. */
+import type { Format, Message } from './codec.ts'
+
+/** @param serialize the transformer's half for what the server says: data and errors pass through it. */
+export function jsonFormat(serialize: (value: unknown) => unknown): Format<string> {
+  return {
+    encode: message => JSON.stringify(withTransformed(message, serialize)),
+    split: {
+      head: envelope => JSON.stringify(envelope).slice(0, -1),
+      tail: (id, data) =>
+        `,"result":{"type":"data","data":${JSON.stringify(serialize({ id, data }))},"id":${JSON.stringify(id)}}}`,
+      join: (head, tail) => head + tail,
+    },
+  }
+}
+
+export function withTransformed(message: Message, serialize: (value: unknown) => unknown): Message {
+  const { error, result } = message
+  if (error !== undefined) return { ...message, error: serialize(error) }
+  // Whether there is such a member, and not whether it has a value: a transformer may make one of undefined.
+  if (!result || !('data' in result)) return message
+  return { ...message, result: { ...result, data: serialize(result.data) } }
+}

@@ -1,0 +1,211 @@
+/** One contract for all codecs: whatever the messages are written in, the application sees the same. */
+import { TRPCClientError } from '@trpc/client'
+import { initTRPC, TRPCError } from '@trpc/server'
+import { jsonEncoder } from '@trpc/server/adapters/ws'
+import superjson from 'superjson'
+import { describe, expect, test } from 'vitest'
+import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
+import { createSluice, createTopic, resumable, type Codec } from 'trpc-sluice/server'
+import { createHarness, type ClientOptions } from 'trpc-sluice/testing'
+import { z } from 'zod'
+import { connect, follow } from '../promises/client/connect.ts'
+import { startServer, type ServerKind } from '../promises/client/server.ts'
+import { RawWebSocket } from './support/raw-websocket.ts'
+import { tapWebSocket } from './support/tapped-websocket.ts'
+
+const codecs: readonly (readonly [string, Codec | undefined])[] = [
+  ['JSON', undefined],
+  ['MessagePack', msgpackCodec()],
+]
+
+const rich = () => ({
+  at: new Date(1_700_000_000_123),
+  names: new Map<string, unknown>([['inner', new Map([[1, new Set(['a'])]])]]),
+  tags: new Set(['x', 'y']),
+  big: 2n ** 80n,
+  small: -7n,
+  bytes: new Uint8Array([0, 127, 255]),
+  missing: undefined,
+  nothing: null,
+  text: 'grüße \u{1F30A} \u2028',
+  list: [1.5, -3, 2 ** 40, Infinity],
+})
+
+function createApp() {
+  const t = initTRPC.create({
+    transformer: superjson,
+    isDev: false,
+    errorFormatter: ({ shape, path, error }) => ({
+      ...shape,
+      data: { ...shape.data, formatted: { path, at: new Date(5), why: String(error.cause ?? '') } },
+    }),
+  })
+  const ticks = createTopic({
+    name: 'ticks',
+    event: z.object({ n: z.number(), bytes: z.instanceof(Uint8Array) }),
+  })
+  const saved: unknown[] = []
+  const router = t.router({
+    echo: t.procedure.input(z.unknown()).query(({ input }) => ({ got: input })),
+    save: t.procedure.input(z.unknown()).mutation(({ input }) => saved.push(input)),
+    rich: t.procedure.query(rich),
+    conflict: t.procedure.query(() => {
+      throw new TRPCError({ code: 'CONFLICT', message: 'taken', cause: new Error('inner') })
+    }),
+    onTick: t.procedure
+      .input(resumable({ key: z.string() }))
+      .subscription(({ input, signal }) => ticks.subscribe(input.key, { after: input.lastEventId, signal })),
+    values: t.procedure.input(z.array(z.unknown())).subscription(async function* ({ input }) {
+      yield* input
+    }),
+    failing: t.procedure.subscription(async function* () {
+      yield 1
+      throw new TRPCError({ code: 'FORBIDDEN', message: 'no more' })
+    }),
+    unsendable: t.procedure.query(() => ({ symbol: Symbol('none') })),
+  })
+  return { router, ticks, saved }
+}
+
+describe.each(codecs)('%s', (_, codec) => {
+  const start = async () => {
+    const app = createApp()
+    const tap = tapWebSocket()
+    const link: ClientOptions = { WebSocket: tap.WebSocket, ...(codec && { codec }) }
+    const harness = await createHarness({
+      router: app.router,
+      transformer: superjson,
+      transport: 'websocket',
+      sluice: { ...(codec && { codecs: [codec] }) },
+      link,
+    })
+    const { client } = harness
+    return { ...app, ...tap, harness, client, [Symbol.asyncDispose]: () => harness.close() }
+  }
+
+  test('dates, maps, sets, bigints, bytes and undefined arrive as they were, both ways', async () => {
+    await using app = await start()
+    expect(await app.client.rich.query()).toEqual(rich())
+    expect(await app.client.echo.query(rich())).toEqual({ got: rich() })
+    await app.client.save.mutate(rich())
+    expect(app.saved).toEqual([rich()])
+    await expect(app.client.echo.query(undefined)).resolves.toEqual({ got: undefined })
+  })
+
+  test('the client sends text until the server has answered, and no longer', async () => {
+    await using app = await start()
+    await Promise.all([app.client.echo.query(1), app.client.echo.query(2)])
+    await Promise.all([app.client.echo.query(3), app.client.echo.query(4)])
+    const later = codec ? (['binary', 'binary'] as const) : (['text', 'text'] as const)
+    expect(app.kindsFrom('server')).toEqual([later[0]])
+    const sent = app.passed.filter(({ from }) => from === 'client').map(({ kind }) => kind)
+    expect(sent).toEqual(['text', later[0]]) // each pair in one frame
+  })
+
+  test('every event of a topic arrives once and in order, also after a cut', async () => {
+    await using app = await start()
+    const seen = app.harness.record(client => client.onTick, { key: 'a' })
+    const others = Array.from({ length: 3 }, () => app.harness.connect())
+    const theirs = others.map(other => other.record(client => client.onTick, { key: 'a' }))
+    await Promise.all([seen, ...theirs].map(({ started }) => started))
+    const bytes = new Uint8Array(10_240).map((_, i) => i)
+    await app.ticks.publish('a', { n: 1, bytes })
+    await app.ticks.publish('a', { n: 2, bytes: new Uint8Array(0) })
+    await Promise.all([seen, ...theirs].map(one => one.until(2)))
+    await app.harness.proxy.cut()
+    await app.ticks.publish('a', { n: 3, bytes })
+    await Promise.all([seen, ...theirs].map(one => one.until(3)))
+    for (const one of [seen, ...theirs]) {
+      expect(one.report(3)).toEqual({ delivered: 3, missing: [], repeated: [], outOfOrder: [] })
+      expect(one.items[0]).toMatchObject({ data: { n: 1, bytes } })
+    }
+    // One encoding each for the first two; the third may be read from the ring by some, and so be in two batches.
+    expect(app.harness.sluice.stats().encodings.misses).toBeLessThanOrEqual(4)
+  })
+
+  test('the values of a generator arrive, whatever they are', async () => {
+    await using app = await start()
+    const values = [1, 'two', null, undefined, rich(), []]
+    const seen = app.harness.record(client => client.values, values)
+    await seen.until(items => items.length === values.length)
+    expect(seen.items).toEqual(values)
+  })
+
+  test('errors arrive as the formatter makes them', async () => {
+    await using app = await start()
+    const error = await app.client.conflict.query().catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(TRPCClientError)
+    expect((error as TRPCClientError<typeof app.router>).data).toEqual({
+      code: 'CONFLICT',
+      httpStatus: 409,
+      path: 'conflict',
+      formatted: { path: 'conflict', at: new Date(5), why: 'Error: inner' },
+    })
+    const seen = app.harness.record(client => client.failing)
+    await expect(seen.until(2)).rejects.toThrow('the stream failed')
+    expect(seen.error?.message).toBe('no more')
+    expect(seen.items).toEqual([1])
+  })
+
+  test('a value that cannot be encoded costs its own request only', async () => {
+    await using app = await start()
+    if (codec) {
+      await expect(app.client.unsendable.query()).rejects.toThrow('Unknown type: symbol')
+      await expect(app.client.echo.query(Symbol('none'))).rejects.toThrow('Unknown type: symbol')
+    }
+    await expect(app.client.echo.query('well')).resolves.toEqual({ got: 'well' })
+  })
+})
+
+const [, ...binary] = codecs
+
+describe.each(binary)('a client that would like %s', (_, codec) => {
+  test.each(['stock tRPC', 'Sluice'] satisfies ServerKind[])(
+    'speaks JSON with a %s server that lacks it',
+    async kind => {
+      await using server = await startServer(kind)
+      const tap = tapWebSocket()
+      using client = connect({ url: server.url, WebSocket: tap.WebSocket, codec })
+      const { seen } = follow(client)
+      expect(await client.client.echo.query({ at: new Date(0) })).toEqual({ at: new Date(0) })
+      server.log.publish(1, 2)
+      await seen.until(2)
+      server.cut()
+      server.log.publish(3)
+      await seen.until(3)
+      expect(seen.report(3)).toEqual({ delivered: 3, missing: [], repeated: [], outOfOrder: [] })
+      expect(client.errors).toEqual([])
+      expect(new Set(tap.passed.map(({ kind }) => kind))).toEqual(new Set(['text']))
+    },
+  )
+})
+
+test('a server with codecs speaks JSON with everybody else, and calls binary frames of theirs malformed', async () => {
+  const { router } = createApp()
+  const codecs = binary.flatMap(([, codec]) => codec ?? [])
+  await using app = await createHarness({ router, transformer: superjson, sluice: { codecs } })
+  for (const query of ['', '?codec=msgpack', '?sluice=1&codec=unheard-of', '?sluice=1']) {
+    await using socket = await RawWebSocket.open(`${app.url}/${query}`)
+    socket.send({ id: 1, method: 'query', params: { path: 'echo', input: { json: 1 } } })
+    await socket.count(1)
+    socket.send(Uint8Array.of(0x81, 0xa2, 0x69, 0x64, 0x01))
+    const [answer, refusal = ''] = await socket.count(2)
+    expect(answer).toBe('{"id":1,"result":{"type":"data","data":{"json":{"got":1}}}}')
+    expect(JSON.parse(refusal)).toMatchObject({
+      id: null,
+      error: { json: { data: { code: 'PARSE_ERROR' } } },
+    })
+  }
+  expect(app.sluice.stats().refusals).toEqual({ MESSAGE_INVALID: 4 })
+})
+
+test('codecs are refused beside an encoder for all messages, and two of one name', () => {
+  const { router } = createApp()
+  const codec = msgpackCodec()
+  expect(() => createSluice({ router, codecs: [codec], experimental_encoder: jsonEncoder })).toThrow(
+    TypeError,
+  )
+  expect(() => createSluice({ router, codecs: [codec, msgpackCodec()] })).toThrow(
+    'the same name: msgpack, msgpack',
+  )
+})
