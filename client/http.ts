@@ -1,6 +1,6 @@
 /**
  * Queries and mutations over plain HTTP, by tRPC's own links: batched, except for what only a request of its own can
- * carry (files and forms).
+ * carry (files, forms and streams of bytes).
  */
 import { httpBatchLink, httpLink, isNonJsonSerializable, TRPCClientError } from '@trpc/client'
 import type { Operation, OperationLink } from '@trpc/client'
@@ -10,6 +10,15 @@ import { toError } from '../shared/errors.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { ResultObserver } from './subscriptions/subscription.ts'
 import { toHttpUrl } from './transports/url.ts'
+
+/** What is not JSON: it is sent as the body of a request of its own, also where there is a WebSocket. */
+export function isOwnBody(input: unknown): boolean {
+  return isByteStream(input) || isNonJsonSerializable(input)
+}
+
+function isByteStream(input: unknown): input is ReadableStream<Uint8Array<ArrayBuffer>> {
+  return typeof ReadableStream !== 'undefined' && input instanceof ReadableStream
+}
 
 /** Longer request lines are split into several batches: many a proxy refuses them. */
 const maxURLLength = 8_000
@@ -39,14 +48,38 @@ export function createHttp(options: ResolvedOptions): OverHttp {
     return current
   }
 
+  /** tRPC's link knows bytes, and not yet streams of them: it is handed none, and the stream goes in their place. */
+  const streaming = (url: string, body: ReadableStream): OperationLink<AnyRouter> => {
+    const { transformer, headers } = options
+    const link = httpLink<AnyRouter>({
+      url,
+      fetch(address, init) {
+        // Node's fetch goes on reading a body for which there is no request any more.
+        const failed = new AbortController()
+        const sent = body.pipeThrough(new TransformStream(), { signal: failed.signal })
+        const streamed = { ...init, body: sent, duplex: 'half' } // without that word, fetch refuses a stream
+        const response = options.fetch(address as string, streamed as RequestInit)
+        response.catch((thrown: unknown) => failed.abort(thrown))
+        return response
+      },
+      transformer,
+      headers: ({ op }) => headers([op]),
+    })({})
+    return ({ op, next }) => link({ op: { ...op, input: new Uint8Array() }, next })
+  }
+
+  const linkFor = (input: unknown, url: string) => {
+    if (isByteStream(input)) return streaming(url, input)
+    return isNonJsonSerializable(input) ? linksFor(url).single : linksFor(url).batched
+  }
+
   return (op, observer) => {
     let request: Unsubscribable | null = null
     let withdrawn = false
     const begin = async () => {
       const [url, params] = await Promise.all([options.url(), options.connectionParams?.() ?? null])
       if (withdrawn) return
-      const links = linksFor(toHttpUrl(url, params))
-      const link = isNonJsonSerializable(op.input) ? links.single : links.batched
+      const link = linkFor(op.input, toHttpUrl(url, params))
       // These links end the chain; next is for those in the middle of one.
       request = link({
         op,

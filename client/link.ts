@@ -1,5 +1,5 @@
 /** `sluiceLink`: a tRPC operation becomes a subscription or a request on the one connection. */
-import { isNonJsonSerializable, TRPCClientError } from '@trpc/client'
+import { TRPCClientError } from '@trpc/client'
 import type { Operation, TRPCLink } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { observable } from '@trpc/server/observable'
@@ -8,7 +8,7 @@ import { toError } from '../shared/errors.ts'
 import { Connection } from './connection/connection.ts'
 import type { ConnectionState } from './connection/machine.ts'
 import { Requests } from './connection/requests.ts'
-import { createHttp } from './http.ts'
+import { createHttp, isOwnBody } from './http.ts'
 import { resolveOptions, type SluiceLinkOptions } from './options.ts'
 import { flowOf } from './subscriptions/inbox.ts'
 import { Registry } from './subscriptions/registry.ts'
@@ -86,7 +86,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
 
   const begin = (op: Operation, observer: ResultObserver): Unsubscribable | (() => void) => {
     if (op.type === 'subscription') return subscribe(op, observer)
-    if (onlyHttp || isNonJsonSerializable(op.input)) return overHttp(op, observer)
+    if (onlyHttp || isOwnBody(op.input)) return overHttp(op, observer)
     return requests.add(op, observer)
   }
 

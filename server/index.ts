@@ -47,5 +47,5 @@ export type {
 } from './stores/store.ts'
 
 // Schemas and errors, for those who import from the server alone
-export { once, resumable } from '../shared/schema.ts'
+export { byteStream, once, resumable, type ByteSource } from '../shared/schema.ts'
 export { isSluiceError, SluiceError } from '../shared/errors.ts'

@@ -165,6 +165,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     allowMethodOverride,
     outletHighWater: limits.outletHighWater,
     maxBodyBytes: limits.maxBodyBytes,
+    maxStreamBytes: limits.maxStreamBytes ?? limits.maxBodyBytes,
     adapter: { allowBatching, allowMethodOverride, batching, maxBatchSize, middleware, responseMeta },
   }
 

@@ -5,7 +5,7 @@ export { fromReadableStream, toReadableStream } from './iterate/web-streams.ts'
 export { streamOf, trackedStreamOf, type StreamOfOptions } from './iterate/stream-of.ts'
 
 // Schemas
-export { once, resumable } from './schema.ts'
+export { byteStream, once, resumable, type ByteSource } from './schema.ts'
 
 // What a topic delivers
 export {

@@ -7,6 +7,9 @@ export type RetryContract = 'resumable' | 'once'
 /** By the schema itself: what zod derives from one (`.extend()`, `.refine()`) has to be wrapped last. */
 const contracts = new WeakMap<object, RetryContract>()
 
+/** What a client may hand over as bytes. */
+export type ByteSource = ReadableStream<Uint8Array<ArrayBuffer>> | Blob | Uint8Array<ArrayBuffer>
+
 /** Longer than any cursor of ours, and than what fits comfortably in a URL. */
 const maxCursorLength = 1024
 
@@ -48,4 +51,33 @@ export function contractOf(schemas: readonly unknown[]): RetryContract | null {
     if (contract) return contract
   }
   return null
+}
+
+/**
+ * The input of a mutation that is fed by a stream: the body of its request (`application/octet-stream`), which waits
+ * while the procedure does. Like tRPC's `octetInputParser`, of which it is a superset: the client's side of the type
+ * may also be a `ReadableStream`, which `sluiceLink` sends as it comes. It fails in the procedure's hands with an
+ * `AbortError` when the client leaves, and with `PAYLOAD_TOO_LARGE` beyond `limits.maxStreamBytes`.
+ *
+ * @example
+ * ```ts
+ * upload: procedure.input(byteStream()).mutation(async ({ input, signal }) => {
+ *   await pipeline(fromReadableStream(input), createWriteStream(path), { signal })
+ * })
+ * ```
+ */
+export function byteStream() {
+  return z
+    .custom<ByteSource>(isByteSource, 'Expected bytes: a body of type application/octet-stream')
+    .transform(toStream)
+}
+
+function isByteSource(value: unknown): boolean {
+  return value instanceof ReadableStream || value instanceof Blob || value instanceof Uint8Array
+}
+
+/** Over HTTP it is one already; a procedure that is called within the process may be handed all three. */
+function toStream(source: ByteSource): ReadableStream<Uint8Array<ArrayBuffer>> {
+  if (source instanceof ReadableStream) return source
+  return (source instanceof Blob ? source : new Blob([source])).stream()
 }

@@ -1,10 +1,11 @@
 /** WHATWG `Request` and `Response`, as the carriers see them: Next.js, Hono, Bun, Deno, Workers. */
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
 import { countRefusal } from '../observe/counters.ts'
+import { withSignal } from '../../shared/iterate/with-signal.ts'
 import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
 import { join, type Frame, type Packing } from '../session/wire.ts'
-import { limitBody } from './body.ts'
-import { answer, type HttpDeps } from './http.ts'
+import { isByteStream, limitBody } from './body.ts'
+import { answer, errorListener, type HttpDeps } from './http.ts'
 import { pathBelow } from './request.ts'
 import type { ResponseHost, ResponseWire } from './host.ts'
 
@@ -36,13 +37,14 @@ export function createFetchHandler(deps: HttpDeps): FetchHandler {
 /** To tRPC's own adapter, under its own names. */
 function delegate(req: Request, deps: HttpDeps): Promise<Response> {
   const { middleware: _ofNode, ...adapter } = deps.adapter
+  const isStream = isByteStream(req.method, req.headers.get('content-type'))
   return fetchRequestHandler({
     ...adapter,
     router: deps.desk.routerForAdapters,
     endpoint: deps.basePath,
-    req: withLimit(req, deps.maxBodyBytes),
+    req: withLimit(req, isStream ? deps.maxStreamBytes : deps.maxBodyBytes),
     createContext: async ({ resHeaders, info }) => deps.createContext({ req, resHeaders, info }),
-    onError: ({ error, ...origin }) => void deps.desk.report(error, { ...origin, req }),
+    onError: errorListener(deps, req, req.signal),
   })
 }
 
@@ -50,7 +52,9 @@ function delegate(req: Request, deps: HttpDeps): Promise<Response> {
 function withLimit(req: Request, maxBytes: number): Request {
   if (!req.body) return req
   const { url, method, headers, signal } = req
-  const body = limitBody(fromReadableStream(req.body), maxBytes)
+  // Not every host ends the body of a request that is aborted.
+  const source = withSignal(fromReadableStream(req.body), signal, { onAbort: 'throw' })
+  const body = limitBody(source, maxBytes)
   // The type of the DOM does not know yet that a body of unknown length has to say so.
   return new Request(url, { method, headers, signal, body, duplex: 'half' } as RequestInit)
 }

@@ -4,13 +4,14 @@ import type {
   NodeHTTPRequest,
   NodeHTTPResponse,
 } from '@trpc/server/adapters/node-http'
-import type { AnyTRPCRouter } from '@trpc/server'
+import type { AnyTRPCRouter, TRPCError } from '@trpc/server'
 import { errorTable, SluiceError } from '../../shared/errors.ts'
 import { countRefusal } from '../observe/counters.ts'
+import { isAbortError, type Origin } from '../procedures/present-error.ts'
 import type { Admission } from '../session/admission.ts'
 import type { Connection } from '../session/connections.ts'
 import type { AddressOf } from './address.ts'
-import type { CreateContext } from './context.ts'
+import type { CreateContext, NodeRequest } from './context.ts'
 import { refuse, type ResponseHost } from './host.ts'
 import { findSubscription, type RequestHead } from './request.ts'
 import { SseConnection, turnAway, type SseDeps } from './sse.ts'
@@ -27,6 +28,7 @@ export interface HttpDeps extends SseDeps, StreamDeps {
   /** Ends in a slash. */
   readonly basePath: string
   readonly maxBodyBytes: number
+  readonly maxStreamBytes: number
   isDraining(): boolean
   readonly admission: Admission
   readonly addressOf: AddressOf
@@ -38,6 +40,13 @@ export interface Ways {
   delegate(): Promise<void>
   /** Makes the host of a subscription; never settles if its middleware has answered the request. */
   host(): Promise<ResponseHost>
+}
+
+/** What tRPC's adapters tell of errors. Of one who has left in the middle of a request, an abort is none. */
+export function errorListener({ desk }: HttpDeps, req: NodeRequest | Request, gone: AbortSignal) {
+  return ({ error, ...origin }: Omit<Origin, 'req'> & { readonly error: TRPCError }): void => {
+    if (!gone.aborted || !isAbortError(error)) desk.report(error, { ...origin, req })
+  }
 }
 
 export async function answer(head: RequestHead | null, ways: Ways, deps: HttpDeps): Promise<void> {

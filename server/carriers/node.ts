@@ -3,12 +3,14 @@ import { ServerResponse } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
 import { getTRPCErrorFromUnknown } from '@trpc/server'
 import type { TRPCError } from '@trpc/server'
+import { resolveResponse } from '@trpc/server/http'
 import { createURL, incomingMessageToRequest, nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http'
 import { countRefusal } from '../observe/counters.ts'
+import { discardBody, isByteStream, limitBody, readNodeBody } from './body.ts'
 import type { NodeRequest, NodeResponse } from './context.ts'
 import { byteLengthOf, join } from '../session/wire.ts'
 import type { Packed, Packing, Wire } from '../session/wire.ts'
-import { answer, type HttpDeps } from './http.ts'
+import { answer, errorListener, type HttpDeps } from './http.ts'
 import { pathBelow, type RequestHead } from './request.ts'
 import type { ResponseHost, ResponseWire } from './host.ts'
 
@@ -27,7 +29,9 @@ export function createNodeHandler(deps: HttpDeps): NodeHandler {
     // The slash in front keeps what lies beside the base from being taken for a procedure of that name.
     const path = below ?? url?.pathname ?? ''
     const head = url && below !== null ? toHead(req, url, path) : null
-    const ways = { delegate: () => delegate(req, res, path, deps), host: () => toHost(req, res, deps) }
+    const takesStream = head && isByteStream(head.method, head.header('content-type')) && !req.readableDidRead
+    const delegated = () => (takesStream ? feed(req, res, head, deps) : delegate(req, res, path, deps))
+    const ways = { delegate: delegated, host: () => toHost(req, res, deps) }
     answer(head, ways, deps).catch(bug => {
       deps.desk.report(bug, { req, type: 'unknown', path, input: undefined, ctx: undefined })
       res.destroy()
@@ -47,6 +51,30 @@ function delegate(req: NodeRequest, res: NodeResponse, path: string, deps: HttpD
     createContext: async ({ info }) => deps.createContext({ req, res, info }),
     onError: ({ error, ...origin }) => void deps.desk.report(error, { ...origin, req }),
   })
+}
+
+/** Does the same for a procedure that reads the body as a stream, which tRPC's adapter would not wait for. */
+async function feed(req: NodeRequest, res: NodeResponse, head: RequestHead, deps: HttpDeps): Promise<void> {
+  const host = await toHost(req, res, deps)
+  const { middleware: _hasRun, ...adapter } = deps.adapter
+  const request = new Request(head.url, {
+    method: head.method,
+    headers: toHeaders(req),
+    signal: host.gone,
+    body: limitBody(readNodeBody(req), deps.maxStreamBytes),
+    duplex: 'half',
+  } as RequestInit) // which the DOM's types do not know to have a `duplex`
+  const response = await resolveResponse({
+    ...adapter,
+    router: deps.desk.routerForAdapters,
+    req: request,
+    path: head.path,
+    error: host.refusal,
+    createContext: async ({ info }) => host.createContext(info),
+    onError: errorListener(deps, req, host.gone),
+  })
+  host.respond(response.status, response.headers, await response.text())
+  discardBody(req, deps.clock)
 }
 
 async function toHost(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Promise<ResponseHost> {
@@ -184,6 +212,15 @@ function toUrl(req: NodeRequest): URL | null {
   } catch {
     return null // tRPC's adapter meets the same and says so
   }
+}
+
+function toHeaders(req: NodeRequest): Headers {
+  const headers = new Headers()
+  for (const [name, value] of Object.entries(req.headers)) {
+    if (name.startsWith(':')) continue // HTTP/2's own
+    for (const one of [value ?? []].flat()) headers.append(name, one)
+  }
+  return headers
 }
 
 function toHead(req: NodeRequest, url: URL, path: string): RequestHead {

@@ -18,6 +18,7 @@ import { TRPCError } from '@trpc/server'
 import { isObservable, observableToAsyncIterable } from '@trpc/server/observable'
 import type { Clock } from '../../shared/clock.ts'
 import { isSluiceError, SluiceError } from '../../shared/errors.ts'
+import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
 import type { Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
 import { feedOf, type Feed } from '../topics/sink.ts'
@@ -135,15 +136,16 @@ export class Subscription implements AsyncDisposable, Ward {
       if (signal.aborted) return nothing
       return observableToAsyncIterable(result, signal)[Symbol.asyncIterator]()
     }
-    if (!isAsyncIterable(result)) {
+    const iterable = result instanceof ReadableStream ? fromReadableStream(result) : result
+    if (!isAsyncIterable(iterable)) {
       throw new TRPCError({
         code: 'INTERNAL_SERVER_ERROR',
         message: `Subscription ${this.#task.path} did not return an observable or a AsyncGenerator`,
       })
     }
-    const position = this.#task.tellPosition && !signal.aborted ? positionOf(result) : null
-    const iterator = result[Symbol.asyncIterator]()
-    this.#feed = feedOf(result)
+    const position = this.#task.tellPosition && !signal.aborted ? positionOf(iterable) : null
+    const iterator = iterable[Symbol.asyncIterator]()
+    this.#feed = feedOf(iterable)
     try {
       this.#position = await position
       return iterator

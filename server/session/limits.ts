@@ -16,6 +16,12 @@ export const Limits = z.strictObject({
   /** One HTTP request body, in bytes; 1 MiB. A longer one is refused with 413. */
   maxBodyBytes: bytes.default(1024 * 1024),
   /**
+   * One HTTP request body that a procedure reads as a stream (`application/octet-stream`), in bytes; default: as
+   * `maxBodyBytes`. Reading beyond it fails with 413. Memory does not grow with such a body, because its client waits
+   * while the procedure does; raise it to what the procedure can store. It takes time, too: see `requestMs`.
+   */
+  maxStreamBytes: bytes.optional(),
+  /**
    * Messages in one WebSocket frame, or calls in one HTTP batch; 1,000. A longer frame is answered with the error
    * `BATCH_TOO_LONG`, and none of it is carried out; a longer HTTP batch with tRPC's own error.
    */

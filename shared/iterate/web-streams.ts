@@ -2,6 +2,7 @@
  * Async iterables and web streams, both ways, with backpressure intact: a stream asks its source for one value when
  * its reader has room, and an iterable reads one chunk when its consumer asks.
  */
+import '../scope.ts'
 
 /**
  * An async iterable as a `ReadableStream`. Cancelling the stream calls the source's `return()`; an error of the
@@ -30,26 +31,54 @@ export function toReadableStream<T>(
 }
 
 /**
- * A `ReadableStream` as an async generator. Leaving the loop early cancels the stream; a finished one is released.
+ * A `ReadableStream` as an async iterable. Leaving the loop early cancels the stream; a finished one is released.
  * (Browsers do not all have `ReadableStream.prototype[Symbol.asyncIterator]`.)
+ *
+ * `return()` cancels at once, also while the stream has nothing to give, so that `withSignal` around it ends the
+ * stream too: a generator would first wait for its next chunk, and so does the stream's own iterator.
+ *
+ * @throws TypeError when the stream has a reader already.
+ * @example
+ * ```ts
+ * .subscription(async function* ({ signal }) {
+ *   const response = await fetch(url, { signal })
+ *   yield* withSignal(fromReadableStream(response.body), signal)
+ * })
+ * ```
  */
-export async function* fromReadableStream<T>(stream: ReadableStream<T>): AsyncGenerator<T, void, undefined> {
+export function fromReadableStream<T>(
+  stream: ReadableStream<T>,
+): AsyncIterableIterator<T, undefined, undefined> & AsyncDisposable {
   const reader = stream.getReader()
-  let finished = false
-  try {
-    for (;;) {
-      const result = await reader.read()
-      if (result.done) {
-        finished = true
-        return
-      }
-      yield result.value
-    }
-  } catch (error) {
-    finished = true
-    throw error
-  } finally {
-    if (!finished) await reader.cancel()
+  let ended = false
+  const done = () => {
+    ended = true
     reader.releaseLock()
+    return { done: true, value: undefined } as const
+  }
+  const cancel = async () => {
+    if (ended) return done()
+    ended = true
+    await reader.cancel()
+    return done()
+  }
+  return {
+    async next() {
+      if (ended) return done()
+      try {
+        const result = await reader.read()
+        return result.done ? done() : result
+      } catch (error) {
+        done()
+        throw error
+      }
+    },
+    return: cancel,
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async [Symbol.asyncDispose]() {
+      await cancel()
+    },
   }
 }

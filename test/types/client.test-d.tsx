@@ -4,6 +4,8 @@ import { initTRPC, tracked } from '@trpc/server'
 import superjson from 'superjson'
 import { iterate, sluiceLink } from 'trpc-sluice/client'
 import { skipToken, SluiceProvider, useStream } from 'trpc-sluice/react'
+import { byteStream } from 'trpc-sluice/server'
+import { fromReadableStream, toReadableStream } from 'trpc-sluice/shared'
 import type { Gap, RunEnd, Snapshot } from 'trpc-sluice/shared'
 import { expectTypeOf } from 'vitest'
 import { WebSocket } from 'ws'
@@ -27,6 +29,8 @@ const router = t.router({
     yield 5
   }),
   echo: t.procedure.query(() => 1),
+  upload: t.procedure.input(byteStream()).mutation(({ input }) => fromReadableStream(input).next()),
+  onChunk: t.procedure.subscription(() => new ReadableStream<{ at: Date }>()),
 })
 type AppRouter = typeof router
 const plainRouter = initTRPC.create().router({})
@@ -54,6 +58,15 @@ expectTypeOf(iterate(client.onRoom, { room: 'a' }).next()).resolves.toEqualTypeO
 iterate(client.onRoom, { room: 5 })
 // @ts-expect-error -- a query is no subscription
 iterate(client.echo, undefined)
+
+expectTypeOf(toReadableStream(iterate(client.onTick, undefined))).toEqualTypeOf<ReadableStream<number>>()
+expectTypeOf(iterate(client.onChunk, undefined).next()).resolves.toEqualTypeOf<
+  IteratorResult<{ at: Date }, undefined>
+>()
+void client.upload.mutate(new ReadableStream<Uint8Array<ArrayBuffer>>())
+void client.upload.mutate(new Blob(['']))
+// @ts-expect-error -- not bytes
+void client.upload.mutate('text')
 
 const messages = {
   initial: [] as readonly string[],
