@@ -12,6 +12,7 @@ import {
   type AppendOptions,
   type Appended,
   type Checkpoint,
+  type Covered,
   type LogState,
   type NewRecord,
   type Page,
@@ -154,10 +155,10 @@ class MemoryStore implements Store {
     return this.#watchers.add(log, onChange)
   }
 
-  async trim(log: string, retention: Retention): Promise<void> {
+  async trim(log: string, retention: Retention, covered?: Covered): Promise<void> {
     const found = this.#current(log)
     if (!found) return
-    retain(found, retention)
+    retain(found, retention, covered)
     this.#settle(log, found)
     this.#watchers.notify(log)
   }
@@ -301,8 +302,11 @@ function copyOf({ offset, at, payload }: StoredRecord): StoredRecord {
 }
 
 /** Applies the bound on the number now; the one on the age is applied by the settling that follows, and later. */
-function retain(log: Log, { maxEvents = Infinity, maxAgeMs = Infinity }: Retention): void {
-  dropWhile(log, record => record.offset <= log.last - maxEvents)
+function retain(log: Log, retention: Retention, covered?: Covered): void {
+  const upTo = !covered ? Infinity : covered.epoch === log.epoch ? covered.offset : 0
+  const { maxEvents = Infinity, maxAgeMs = Infinity } = retention
+  const lastDropped = Math.min(log.last - maxEvents, upTo)
+  dropWhile(log, record => record.offset <= lastDropped)
   log.maxAgeMs = maxAgeMs
 }
 

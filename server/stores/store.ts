@@ -55,8 +55,10 @@ export interface Store {
   /**
    * Drops what retention no longer keeps (guarantee 5). A `maxAgeMs` given here or with an append stays with the log
    * and goes on taking effect while nobody touches it, until an append or a trim brings another retention.
+   *
+   * @param covered where given, only what such a checkpoint covers is dropped for its number.
    */
-  trim(log: string, retain: Retention): Promise<void>
+  trim(log: string, retain: Retention, covered?: Covered): Promise<void>
 
   /** Removes a log with all that belongs to it: records, epoch, checkpoint, idempotency keys. */
   remove(log: string): Promise<void>
@@ -157,10 +159,14 @@ export interface Page {
   readonly records: readonly StoredRecord[]
 }
 
-export interface Checkpoint {
+/** How far a derived state has seen a log. */
+export interface Covered {
   /** The life of the log that the state was made from. */
   readonly epoch: Epoch
   /** The state has seen every event up to and including this one. */
   readonly offset: Offset
+}
+
+export interface Checkpoint extends Covered {
   readonly payload: Uint8Array
 }

@@ -238,13 +238,16 @@ export class Reader<Item> {
   }
 
   async #crossLives(): Promise<void> {
-    // A log without events has no life yet; its first one is the one we wait for.
-    if (this.#place.epoch === unborn) {
-      this.#place = { epoch: this.#hub.epoch, offset: 0 }
-      return
-    }
+    const { epoch } = this.#hub
     // The cursor may come from a node that knows of this life before our hub does.
     const state = await this.#hub.log.store.describe(this.#hub.log.name)
+    // A log without events has no life yet; its first one is the one we wait for. One that was wiped just now has
+    // none either, and our hub may still be in the life before.
+    if (this.#place.epoch === unborn) {
+      if (state?.epoch === this.#hub.epoch) this.#place = { epoch: state.epoch, offset: 0 }
+      else if (this.#hub.epoch === epoch) await this.#wait()
+      return
+    }
     if (state?.epoch !== this.#place.epoch) return this.#meetGap('reborn')
     if (this.#hub.epoch !== this.#place.epoch) await this.#wait()
   }

@@ -66,6 +66,8 @@ export class Folding<Item, State> {
   async #catchUp(): Promise<void> {
     const hub = this.#hub
     const end = await hub.endOfLog()
+    /** The first record that was retained when the latest checkpoint was looked at, because of what is missing. */
+    let lookedAt: Offset | null = null
     for (;;) {
       if (hub.failure) throw hub.failure
       if (!this.#loaded || this.#epoch !== hub.epoch) await this.#load()
@@ -77,9 +79,23 @@ export class Folding<Item, State> {
       }
       const epoch = this.#epoch
       const page = await hub.readPage(this.#offset)
-      // The log was removed or born again while we read: the hub will say so, and we load afresh.
-      if (page.state?.epoch !== epoch) return
-      if (page.state.first > this.#offset + 1) this.#restartAt(page.state.first)
+      if (page.state?.epoch !== epoch) {
+        // The log was removed or born again while we read: the hub will say so. Until then its state is that of no
+        // events, and not that of some of them.
+        this.#loaded = false
+        return this.#restartAt(1)
+      }
+      const { first } = page.state
+      if (first > this.#offset + 1) {
+        if (lookedAt !== first) {
+          // Another node has trimmed what its own checkpoint covers.
+          lookedAt = first
+          await this.#load()
+          continue
+        }
+        // There is no such checkpoint: records have aged while nobody looked.
+        this.#restartAt(first)
+      }
       for (const record of page.records) {
         if (record.offset !== this.#offset + 1) continue
         if (!this.#step(hub.seal(epoch, record))) return
@@ -117,12 +133,10 @@ export class Folding<Item, State> {
     const { checkpointEvery, retain } = this.#options
     if (this.#offset - this.#checkpointed < checkpointEvery) return
     const { store, name } = this.#hub.log
+    const covered = { epoch: this.#epoch, offset: this.#offset }
     this.#checkpointed = this.#offset
-    await store.saveCheckpoint(name, {
-      epoch: this.#epoch,
-      offset: this.#offset,
-      payload: packPayload(this.#state),
-    })
-    if (retain) await store.trim(name, retain)
+    await store.saveCheckpoint(name, { ...covered, payload: packPayload(this.#state) })
+    // What was published meanwhile is in no checkpoint.
+    if (retain) await store.trim(name, retain, covered)
   }
 }

@@ -6,6 +6,7 @@ import type {
   AppendOptions,
   Appended,
   Checkpoint,
+  Covered,
   LogState,
   NewRecord,
   Page,
@@ -127,11 +128,11 @@ class FolderStore implements LmdbStore {
     return this.#tail.watch(log, onChange)
   }
 
-  async trim(log: string, retain: Retention): Promise<void> {
+  async trim(log: string, retain: Retention, covered?: Covered): Promise<void> {
     this.#check(log)
     return this.#writer.run(transaction => {
       const row = transaction.find(log)
-      if (row) transaction.retain(log, row, retain)
+      if (row) transaction.retain(log, row, retain, covered)
     })
   }
 

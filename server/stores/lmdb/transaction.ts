@@ -4,7 +4,7 @@
  * is gone before anybody gets to see its row.
  */
 import { createEpoch, type Offset } from '../../../shared/protocol/cursor.ts'
-import type { Retention } from '../store.ts'
+import type { Covered, Retention } from '../store.ts'
 import {
   changeKey,
   checkpointKey,
@@ -90,8 +90,10 @@ export class WriteTransaction {
     return row.last
   }
 
-  retain(name: string, row: LogRow, { maxEvents = Infinity, maxAgeMs = Infinity }: Retention): void {
-    this.#dropBefore(row, row.last - maxEvents + 1)
+  retain(name: string, row: LogRow, retention: Retention, covered?: Covered): void {
+    const upTo = !covered ? Infinity : covered.epoch === row.epoch ? covered.offset : 0
+    const { maxEvents = Infinity, maxAgeMs = Infinity } = retention
+    this.#dropBefore(row, Math.min(row.last - maxEvents, upTo) + 1)
     const age = maxAgeMs === Infinity ? null : maxAgeMs
     if (row.maxAgeMs !== age) {
       row.maxAgeMs = age

@@ -41,6 +41,23 @@ export function describeRetention(options: StoreContractOptions): void {
     )
 
     test(
+      'by number leaves alone what a given checkpoint does not cover',
+      onFreshStore(options, async store => {
+        const { epoch } = await store.append('a', numbered(10))
+        const { epoch: other } = await store.append('b', numbered(1))
+        for (const [covered, first] of [
+          [{ epoch, offset: 0 }, 1],
+          [{ epoch: other, offset: 4 }, 1],
+          [{ epoch, offset: 4 }, 5],
+          [{ epoch, offset: 20 }, 9],
+        ] as const) {
+          await store.trim('a', { maxEvents: 2 }, covered)
+          expect(await store.describe('a')).toMatchObject({ first, last: 10 })
+        }
+      }),
+    )
+
+    test(
       'lets reading start at the first retained record',
       onFreshStore(options, async store => {
         await store.append('a', numbered(10), { retain: { maxEvents: 3 } })

@@ -1,9 +1,11 @@
 import { memoryStore } from '../../../server/stores/memory.ts'
+import type { Store } from '../../../server/stores/store.ts'
 import { createTopic } from '../../../server/topics/topic.ts'
 import { positionOf } from '../../../server/topics/position.ts'
 import { isGap, isSnapshot } from '../../../shared/items.ts'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { eventually } from '../../kit/deadline.ts'
 
 const Numbered = z.object({ n: z.number() })
 
@@ -220,4 +222,60 @@ test('who comes back to a log that keeps only the latest is served from what is 
   await new Promise(resolve => setImmediate(resolve))
   expect(await take(topic.subscribe('k', { after: ids[2] }), 7)).toEqual(range(4, 10).map(n => ({ n })))
   await keptReady.return()
+})
+
+describe('a folded state', () => {
+  const counted = { initial: { count: 0 }, step: ({ count }: { count: number }) => ({ count: count + 1 }) }
+  const createNode = (store: Store) =>
+    createTopic({
+      name: 'counted',
+      event: Numbered,
+      store,
+      fold: counted,
+      retain: { maxEvents: 1 },
+      checkpointEvery: 4,
+      ringSize: 1,
+    })
+
+  test('has seen also what was published while a checkpoint was written', async () => {
+    const store = memoryStore()
+    let publishMore: (() => Promise<unknown>) | null = null
+    const save = store.saveCheckpoint.bind(store)
+    // Others publish at the worst moment.
+    store.saveCheckpoint = async (...checkpoint) => {
+      await save(...checkpoint)
+      await publishMore?.()
+      publishMore = null
+    }
+    const node = createNode(store)
+    publishMore = () => Promise.all(range(5, 7).map(n => node.publish('k', { n })))
+    for (const n of range(1, 4)) await node.publish('k', { n })
+    await eventually(async () => (await store.describe('counted/k'))?.first !== 1)
+    expect(await take(createNode(store).subscribe('k'), 1)).toEqual([
+      { $sluice: 'snapshot', state: { count: 7 } },
+    ])
+  })
+
+  test('has seen also what another node has trimmed', async () => {
+    const store = memoryStore()
+    const [one, other] = [createNode(store), createNode(store)]
+    await one.publish('k', { n: 1 })
+    await take(other.subscribe('k'), 1) // its state is kept from now on
+    for (const n of range(2, 9)) await one.publish('k', { n })
+    await eventually(async () => ((await store.describe('counted/k'))?.first ?? 0) > 2)
+    expect(await take(other.subscribe('k'), 1)).toEqual([{ $sluice: 'snapshot', state: { count: 9 } }])
+  })
+})
+
+test('who subscribes right after a wipe is new, and is told of no gap', async () => {
+  const { store, topic, publish } = numbers()
+  const early = topic.subscribe('k')
+  await publish(1)
+  await early.next()
+  await store.remove('numbers/k')
+  const seen = take(topic.subscribe('k'), 1)
+  await new Promise(resolve => setImmediate(resolve))
+  await publish(2)
+  expect(await seen).toEqual([{ n: 2 }])
+  await early.return()
 })
