@@ -32,7 +32,8 @@ export interface Passenger {
   /** A transport is being opened: what is handed to it is sent when it opens. */
   board(transport: Transport): void
   opened(transport: Transport): void
-  received(message: Received): void
+  /** @param size what of the bytes received is an event's share. */
+  received(message: Received, size: number): void
   interrupted(id: RequestId, loss: Loss): void
   /** The transport is to be used no more, though answers may still come from it. */
   left(transport: Transport, why: Reason): void
@@ -224,7 +225,7 @@ export class Connection implements Vehicle {
         this.#ladder = transportWorked(this.#ladder, kind, this.#now())
         if (isCurrent()) this.#dispatch({ type: 'heard', now: this.#now() })
       },
-      received: message => this.#received(transport, message),
+      received: (message, size = 0) => this.#received(transport, message, size),
       interrupted: (id, loss) => {
         if (isCurrent()) for (const passenger of this.#passengers) passenger.interrupted(id, loss)
       },
@@ -238,7 +239,7 @@ export class Connection implements Vehicle {
     for (const passenger of this.#passengers) passenger.board(transport)
   }
 
-  #received(transport: Transport, message: Received): void {
+  #received(transport: Transport, message: Received, size: number): void {
     if (this.#transport !== transport && !this.#retiring.has(transport)) return
     if (message.type === 'complaint') return this.#options.onError(message.error)
     if (message.type === 'reconnect') {
@@ -247,7 +248,7 @@ export class Connection implements Vehicle {
       }
       return
     }
-    for (const passenger of this.#passengers) passenger.received(message)
+    for (const passenger of this.#passengers) passenger.received(message, size)
     if (this.#retiring.has(transport)) this.#dropIfAnswered(transport)
   }
 

@@ -1,17 +1,32 @@
 /**
- * A bounded buffer between a carrier that pushes and a consumer that pulls. While it is full, a carrier that can stop
- * reading does so (the stream's own backpressure then reaches the server); one that cannot would make it grow
- * without limit, so it fails instead: with a typed error, after what it holds has been delivered.
+ * A bounded buffer between a carrier that pushes and a consumer that pulls. There are three ways to keep the bound. A
+ * carrier that can stop reading does so while it is full, and the stream's own backpressure reaches the server. A
+ * server that counts is told what has been taken, and sends no more than fits. From any other, a subscription that can
+ * be resumed is stopped, and asked for again when all is taken; one that cannot fails, with a typed error, after what
+ * is here has been delivered.
  */
 import { SluiceError } from '../../shared/errors.ts'
+import { toCredit, type Credit } from '../../shared/protocol/credit.ts'
 
 /** A consumer's room, as a carrier sees it. */
 export interface Flow {
   readonly full: boolean
+  readonly empty: boolean
   /** Settles when there is room again, or nobody is left to want it. */
   whenRoom(): Promise<void>
-  /** The carrier says that it heeds `full`: it may overshoot by what it has already read. */
+  /** Settles when all has been taken, or nobody is left to take it. */
+  whenEmpty(): Promise<void>
+  /** Whoever fills it says that they heed `full`, or the credit: they may overshoot by what is on its way already. */
   heeded: boolean
+  /** As much as it holds, as a window for a server that counts. */
+  readonly credit: Credit
+  /** Told how many events have been taken, in few calls: after half of the credit, or before its bytes run out. */
+  onTaken: ((events: number) => void) | null
+  /**
+   * Hands over an event of so many bytes, which may end up here: one that does not (it was a repeat, or another link
+   * has kept it) counts as taken.
+   */
+  receive(bytes: number, handOver: () => void): void
 }
 
 // By this symbol a consumer's room travels through tRPC's client to our link, in the context of the operation.
@@ -26,50 +41,84 @@ export function flowOf(context: object): Flow | undefined {
   return (context as { [flowKey]?: Flow })[flowKey]
 }
 
+export interface InboxBounds {
+  readonly maxItems: number
+  readonly maxBytes: number
+}
+
 type Result<T> = IteratorResult<T, undefined>
+
+interface Held<T> {
+  readonly item: T
+  /** Null for one that nobody has announced. */
+  readonly bytes: number | null
+}
 
 export class Inbox<T> implements Flow {
   heeded = false
+  readonly credit: Credit
 
-  readonly #maxItems: number
-  #items: T[] = []
+  readonly #bounds: InboxBounds
+  #held: Held<T>[] = []
+  #bytes = 0
+  /** The bytes of the event that is being handed over; null when it has found its way here, or there is none. */
+  #arriving: number | null = null
   /** Null while it is open; the error, if any, is told once. */
   #ended: { readonly error: unknown } | null = null
   /** Those who wait for an item, in their order. */
   #readers: ((result: Result<T> | Promise<Result<T>>) => void)[] = []
-  /** Those who wait for room. */
-  #writers: (() => void)[] = []
+  /** Those who wait for room, or for all of it. */
+  #waiting: { readonly isOver: () => boolean; readonly end: () => void }[] = []
 
-  constructor(maxItems: number) {
-    if (!(maxItems >= 1)) {
-      throw new RangeError(`maxBuffered is ${maxItems}; pass a number of events of at least 1.`)
-    }
-    this.#maxItems = maxItems
+  #onTaken: ((events: number) => void) | null = null
+  /** What was taken and not told. */
+  #taken = { events: 0, bytes: 0 }
+
+  /** @throws RangeError for a bound that would hold nothing. */
+  constructor(bounds: InboxBounds) {
+    checkBound('maxBuffered', bounds.maxItems)
+    checkBound('maxBufferedBytes', bounds.maxBytes)
+    this.#bounds = bounds
+    this.credit = toCredit(bounds.maxItems, bounds.maxBytes)
   }
 
   get full(): boolean {
-    return this.#items.length >= this.#maxItems
+    return this.#held.length >= this.#bounds.maxItems || this.#bytes >= this.#bounds.maxBytes
+  }
+
+  get empty(): boolean {
+    return this.#held.length === 0
+  }
+
+  /** Whoever counts anew begins with nothing taken. */
+  set onTaken(onTaken: ((events: number) => void) | null) {
+    this.#onTaken = onTaken
+    this.#taken = { events: 0, bytes: 0 }
+  }
+
+  receive(bytes: number, handOver: () => void): void {
+    this.#arriving = bytes
+    handOver()
+    if (this.#arriving !== null) this.#took(this.#arriving)
+    this.#arriving = null
   }
 
   /** Takes an item; false once the inbox has ended, be it by this very item. */
   push(item: T): boolean {
     if (this.#ended) return false
+    const bytes = this.#arriving
     const reader = this.#readers.shift()
     if (reader) {
-      reader({ done: false, value: item })
+      reader({ done: false, value: item }) // counts as taken: it is not kept here
       return true
     }
     if (this.full && !this.heeded) {
-      this.end(
-        new SluiceError(
-          'CONSUMER_TOO_SLOW',
-          `${this.#maxItems} events wait to be taken, and more come. Do less per event, raise maxBuffered, or ask the server for less.`,
-          { data: { maxBuffered: this.#maxItems } },
-        ),
-      )
+      this.end(this.#overrun())
       return false
     }
-    this.#items.push(item)
+    this.#arriving = null
+    this.#held.push({ item, bytes })
+    this.#bytes += bytes ?? 0
     return true
   }
 
@@ -77,7 +126,7 @@ export class Inbox<T> implements Flow {
   end(error: unknown = null): void {
     if (this.#ended) return
     this.#ended = { error }
-    this.#letWritersGo()
+    this.#letGo()
     const readers = this.#readers
     this.#readers = []
     for (const reader of readers) reader(this.next())
@@ -85,17 +134,21 @@ export class Inbox<T> implements Flow {
 
   /** Drops what is there and ends: the consumer has left. */
   discard(): void {
-    this.#items = []
+    this.#held = []
+    this.#bytes = 0
     this.end()
     this.#ended = { error: null }
+    this.#letGo()
   }
 
   /** The next item. */
   next(): Promise<Result<T>> {
-    if (this.#items.length > 0) {
-      const value = this.#items.shift() as T // there is one
-      if (!this.full) this.#letWritersGo()
-      return Promise.resolve({ done: false, value })
+    const held = this.#held.shift()
+    if (held) {
+      this.#bytes -= held.bytes ?? 0
+      if (held.bytes !== null) this.#took(held.bytes)
+      this.#letGo()
+      return Promise.resolve({ done: false, value: held.item })
     }
     if (this.#ended) {
       const { error } = this.#ended
@@ -106,13 +159,46 @@ export class Inbox<T> implements Flow {
   }
 
   whenRoom(): Promise<void> {
-    if (!this.full || this.#ended) return Promise.resolve()
-    return new Promise(resolve => this.#writers.push(resolve))
+    return this.#when(() => !this.full || this.#ended !== null)
   }
 
-  #letWritersGo(): void {
-    const writers = this.#writers
-    this.#writers = []
-    for (const resolve of writers) resolve()
+  whenEmpty(): Promise<void> {
+    return this.#when(() => this.empty)
   }
+
+  #when(isOver: () => boolean): Promise<void> {
+    if (isOver()) return Promise.resolve()
+    return new Promise(end => this.#waiting.push({ isOver, end }))
+  }
+
+  #letGo(): void {
+    if (this.#waiting.length === 0) return
+    const waiting = this.#waiting
+    this.#waiting = waiting.filter(one => !one.isOver())
+    for (const one of waiting) if (one.isOver()) one.end()
+  }
+
+  #took(bytes: number): void {
+    if (!this.#onTaken) return
+    const taken = this.#taken
+    taken.events += 1
+    taken.bytes += bytes
+    // An eighth of the bytes, for we count characters and the server may count three bytes for each.
+    if (2 * taken.events < this.credit.events && 8 * taken.bytes < this.credit.bytes) return
+    this.#taken = { events: 0, bytes: 0 }
+    this.#onTaken(taken.events)
+  }
+
+  #overrun(): SluiceError {
+    const { maxItems, maxBytes } = this.#bounds
+    return new SluiceError(
+      'CONSUMER_TOO_SLOW',
+      `${this.#held.length} events wait to be taken, and more come, from a server that neither counts them nor can be asked again from where this stopped. Do less per event, raise maxBuffered or maxBufferedBytes, or yield tracked() values.`,
+      { data: { maxBuffered: maxItems, maxBufferedBytes: maxBytes } },
+    )
+  }
+}
+
+function checkBound(name: string, value: number): void {
+  if (!(value >= 1)) throw new RangeError(`${name} is ${value}; pass a number of at least 1.`)
 }

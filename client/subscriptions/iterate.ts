@@ -40,10 +40,17 @@ export interface IterateOptions {
   /** Ends the iteration, quietly. */
   readonly signal?: AbortSignal
   /**
-   * How many events may wait to be taken; default 1,000. At the bound a link over SSE stops reading, so that the
-   * server waits; over a WebSocket the iteration fails with `CONSUMER_TOO_SLOW` once what waits has been taken.
+   * How many events may wait to be taken; default 1,000. At this bound, or that of the bytes, the server waits: over
+   * SSE because nothing more is read, over a WebSocket because the server is told what has been taken. A server that
+   * knows nothing of that (tRPC's own over a WebSocket) is told to stop, and asked to go on from the last event when
+   * all is taken; where events have no ids, that would lose some, and the iteration fails with `CONSUMER_TOO_SLOW`.
    */
   readonly maxBuffered?: number
+  /**
+   * How many bytes may wait to be taken; default 4 MiB. As received: characters, where they came as text. May be
+   * passed by one batch of events. Over a WebSocket the server counts for us, and with no less than 1 MiB.
+   */
+  readonly maxBufferedBytes?: number
 }
 
 export type EventStream<Event> = AsyncIterableIterator<Event, undefined, undefined> & AsyncDisposable
@@ -54,7 +61,7 @@ export type EventStream<Event> = AsyncIterableIterator<Event, undefined, undefin
  *
  * @throws TRPCClientError out of the loop, when the subscription fails; its `cause` is a SluiceError
  *   `CONSUMER_TOO_SLOW` when the buffer ran over.
- * @throws RangeError at once, when `maxBuffered` is less than 1.
+ * @throws RangeError at once, when `maxBuffered` or `maxBufferedBytes` is less than 1.
  * @example
  * ```ts
  * for await (const { id, data } of iterate(client.onRoom, { room: 'general' }, { signal })) show(data)
@@ -63,9 +70,9 @@ export type EventStream<Event> = AsyncIterableIterator<Event, undefined, undefin
 export function iterate<P extends SubscriptionProcedure>(
   procedure: P,
   input: InputOf<P>,
-  { signal, maxBuffered = 1_000 }: IterateOptions = {},
+  { signal, maxBuffered = 1_000, maxBufferedBytes = 4 * 1024 * 1024 }: IterateOptions = {},
 ): EventStream<EventOf<P>> {
-  const inbox = new Inbox<EventOf<P>>(maxBuffered)
+  const inbox = new Inbox<EventOf<P>>({ maxItems: maxBuffered, maxBytes: maxBufferedBytes })
   let subscription: Unsubscribable | null = null
   const leave = () => {
     subscription?.unsubscribe()

@@ -8,6 +8,7 @@ import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Passenger, Vehicle } from '../connection/connection.ts'
 import { healthyAfterMs } from '../connection/machine.ts'
 import type { ClientError, Loss, Received, Transport } from '../transports/transport.ts'
+import type { Flow } from './inbox.ts'
 import type { Subscription } from './subscription.ts'
 
 export interface RegistryOptions {
@@ -23,6 +24,8 @@ interface Entry {
   startedAt: number | null
   failures: number
   retry: Timer | null
+  /** It is asked for when its consumer has taken what it has. */
+  draining: boolean
 }
 
 export class Registry implements Passenger {
@@ -45,7 +48,14 @@ export class Registry implements Passenger {
 
   /** Takes a subscription in, and returns its removal. */
   add(subscription: Subscription): () => void {
-    const entry: Entry = { subscription, asked: null, startedAt: null, failures: 0, retry: null }
+    const entry: Entry = {
+      subscription,
+      asked: null,
+      startedAt: null,
+      failures: 0,
+      retry: null,
+      draining: false,
+    }
     this.#entries.add(entry)
     subscription.connecting(null)
     if (this.#transport && !subscription.over) this.#ask(entry, this.#transport)
@@ -67,16 +77,18 @@ export class Registry implements Passenger {
     for (const entry of this.#entries) if (entry.asked !== null) entry.subscription.sent()
   }
 
-  received(message: Received): void {
+  received(message: Received, size: number): void {
     if (!('id' in message)) return
     const entry = this.#asked.get(message.id)
     if (!entry) return // stopped meanwhile, or of an earlier transport
     switch (message.type) {
       case 'started':
         entry.startedAt = this.#options.clock.now()
+        if (message.credit === true) this.#grant(entry)
         return entry.subscription.started(message.position)
       case 'data':
-        return entry.subscription.next(message.data, message.eventId)
+        entry.subscription.next(message.data, message.eventId, size)
+        return this.#holdIfFull(entry)
       case 'stopped':
         this.#forget(entry, { stop: false })
         return entry.subscription.stopped()
@@ -127,6 +139,8 @@ export class Registry implements Passenger {
   #ask(entry: Entry, transport: Transport): void {
     // What one subscription is told may have led to another's end, or to its being asked for already.
     if (entry.asked !== null || transport !== this.#transport || !this.#entries.has(entry)) return
+    const { flow } = entry.subscription
+    if (flow && !flow.empty) return this.#askWhenEmpty(entry, flow)
     const id = this.#vehicle.nextId()
     entry.retry?.cancel()
     entry.retry = null
@@ -135,6 +149,38 @@ export class Registry implements Passenger {
     this.#asked.set(id, entry)
     transport.subscribe(entry.subscription.ask(id))
     if (this.#opened) entry.subscription.sent()
+  }
+
+  /** A window begins empty: what the consumer has not taken yet is of an earlier one, or of none. */
+  #askWhenEmpty(entry: Entry, flow: Flow): void {
+    if (entry.draining) return
+    entry.draining = true
+    void flow.whenEmpty().then(() => {
+      entry.draining = false
+      if (this.#transport) this.#ask(entry, this.#transport)
+    })
+  }
+
+  /** The server counts: it is told what the consumer has taken. */
+  #grant(entry: Entry): void {
+    const { flow } = entry.subscription
+    const { asked } = entry
+    const transport = this.#transport
+    if (!flow || asked === null || !transport?.grant) return
+    flow.heeded = true
+    flow.onTaken = events => transport.grant?.(asked, events)
+  }
+
+  /** A server that does not count would go on: it is told to stop, and asked for the rest later. */
+  #holdIfFull(entry: Entry): void {
+    const { subscription, asked } = entry
+    const { flow } = subscription
+    if (!flow?.full || flow.heeded || !subscription.resumable || asked === null) return
+    const transport = this.#transport
+    transport?.unsubscribe(asked)
+    this.#unask(entry)
+    subscription.connecting(null)
+    if (transport) this.#ask(entry, transport)
   }
 
   #failed(entry: Entry, error: ClientError): void {
@@ -182,8 +228,13 @@ export class Registry implements Passenger {
   #unask(entry: Entry): void {
     entry.retry?.cancel()
     entry.retry = null
-    if (entry.asked !== null) this.#asked.delete(entry.asked)
+    if (entry.asked === null) return
+    this.#asked.delete(entry.asked)
     entry.asked = null
+    const { flow } = entry.subscription
+    if (!flow) return
+    flow.heeded = false
+    flow.onTaken = null
   }
 }
 

@@ -47,6 +47,16 @@ export class Subscription {
     return this.#cursor
   }
 
+  /** The room of its consumer, where that says how much it can take. */
+  get flow(): Flow | undefined {
+    return this.#options.flow
+  }
+
+  /** True when asking for it again brings what comes after the last event that was received. */
+  get resumable(): boolean {
+    return this.#received
+  }
+
   get over(): boolean {
     return this.#over
   }
@@ -80,7 +90,14 @@ export class Subscription {
     this.#tell(observer => observer.next({ result: { type: 'state', state: 'pending', error: null } }))
   }
 
-  next(data: unknown, eventId: string | undefined): void {
+  /** @param size what of the bytes received is its share. */
+  next(data: unknown, eventId: string | undefined, size = 0): void {
+    const { flow } = this.#options
+    if (flow) flow.receive(size, () => this.#next(data, eventId))
+    else this.#next(data, eventId)
+  }
+
+  #next(data: unknown, eventId: string | undefined): void {
     if (eventId === undefined) {
       this.#tell(observer => observer.next({ result: { type: 'data', data } }))
       return

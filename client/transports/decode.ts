@@ -115,8 +115,13 @@ function decodeMessage(message: unknown, transformer: Deserializer): Received {
   if (!isRequestId(id) || !isRecord(result)) throw invalid(toText(message))
   switch (result['type']) {
     case 'started': {
-      const { position } = result
-      return { type: 'started', id, position: typeof position === 'string' ? position : undefined }
+      const { position, credit } = result
+      return {
+        type: 'started',
+        id,
+        position: typeof position === 'string' ? position : undefined,
+        ...(credit === true && { credit }),
+      }
     }
     case 'stopped':
       return { type: 'stopped', id }

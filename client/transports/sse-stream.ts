@@ -20,7 +20,8 @@ export interface StreamReports {
   connected(): void
   /** Something was received. */
   heard(): void
-  received(message: Received): void
+  /** @param size the characters of an event. */
+  received(message: Received, size?: number): void
   /** The server has said its last word on this subscription. */
   ended(last: Received): void
   lost(loss: Loss): void
@@ -157,7 +158,7 @@ export class SseStream {
       case undefined:
       case 'message':
         this.#brought = true
-        return this.#reports.received(decodeData(event, id, output))
+        return this.#reports.received(decodeData(event, id, output), event.data.length)
       case sseEvent.connected: {
         const connected = decodeConnected(event.data)
         this.#connectTimer.cancel()

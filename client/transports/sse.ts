@@ -36,8 +36,8 @@ export class SseTransport implements Transport {
     const stream = new SseStream(this.#options, asked, {
       connected: () => this.#open(),
       heard: () => this.#hear(),
-      received: message => {
-        if (!this.#over) this.#reports.received(message)
+      received: (message, size) => {
+        if (!this.#over) this.#reports.received(message, size)
       },
       ended: last => {
         this.#forget(id)

@@ -23,6 +23,11 @@ export interface Transport {
    * @throws whatever serialising the input throws; nothing was sent then.
    */
   readonly request: ((asked: AskedRequest) => void) | null
+  /**
+   * Tells the server that a consumer has taken so many events. Left out where there is no way to tell: then the
+   * server was not asked to count either.
+   */
+  grant?(id: RequestId, events: number): void
   /** Reports the transport as lost when the peer does not answer within `withinMs`. */
   probe(hint: Hint, withinMs: number): void
   /** Ends it at once; nothing is reported after that. */
@@ -56,7 +61,13 @@ export interface AskedSubscription {
 
 /** What was received, in tRPC's client shapes: through the transformer, errors as `TRPCClientError`. */
 export type Received =
-  | { readonly type: 'started'; readonly id: RequestId; readonly position: string | undefined }
+  | {
+      readonly type: 'started'
+      readonly id: RequestId
+      readonly position: string | undefined
+      /** The server sends no more than it was granted. */
+      readonly credit?: boolean
+    }
   | {
       readonly type: 'data'
       readonly id: RequestId
@@ -87,7 +98,8 @@ export interface TransportReports {
   opened(): void
   /** The first thing was received. */
   heard(): void
-  received(message: Received): void
+  /** @param size what of the bytes received is an event's share: of text, its characters. */
+  received(message: Received, size?: number): void
   /** One subscription broke while the transport goes on; it has to be asked for again. */
   interrupted(id: RequestId, loss: Loss): void
   lost(loss: Loss): void

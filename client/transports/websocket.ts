@@ -28,6 +28,8 @@ import { Watchdog } from './watchdog.ts'
 /** A message that waits to be sent. */
 interface Outgoing {
   readonly id: RequestId
+  /** What it is about; the rest is said of what the server knows by then. */
+  readonly method: ClientMessage['method']
   /** JSON, or what the codec made of it. */
   readonly frame: string | Uint8Array
 }
@@ -75,20 +77,23 @@ export class WebSocketTransport implements Transport {
   }
 
   subscribe({ id, path, input, lastEventId, again, flow }: AskedSubscription): void {
-    // One socket carries all: nobody may stop it for the sake of one.
-    if (flow) flow.heeded = false
     this.#ask(id, 'subscription', {
       path,
       input,
       ...(lastEventId !== undefined && { lastEventId }),
       ...(again && { again }),
+      ...(flow && { credit: flow.credit }),
     })
   }
 
+  grant(id: RequestId, events: number): void {
+    this.#send({ id, method: 'subscription.credit', params: { events } })
+  }
+
   unsubscribe(id: RequestId): void {
-    const unsent = this.#outgoing.length
+    const unsent = this.#outgoing.some(message => message.id === id && message.method === 'subscription')
     this.#outgoing = this.#outgoing.filter(message => message.id !== id)
-    if (this.#outgoing.length === unsent) this.#send({ id, method: 'subscription.stop' })
+    if (!unsent) this.#send({ id, method: 'subscription.stop' })
   }
 
   probe(_hint: Hint, withinMs: number): void {
@@ -164,11 +169,12 @@ export class WebSocketTransport implements Transport {
       this.#options.onError(error)
       return this.#lose({ ...toLoss(error, 'A message could not be read'), retry: true })
     }
+    const size = sizeOf(frame) / messages.length
     for (const message of messages) {
       // What a message sets off may close this very transport.
       if (this.#over) return
       if (message.type === 'renew') void this.#renew() // never rejects
-      else this.#reports.received(message)
+      else this.#reports.received(message, size)
     }
   }
 
@@ -222,7 +228,7 @@ export class WebSocketTransport implements Transport {
     if (this.#over) return
     // Each by itself and now, so that a value that cannot be encoded costs its own request only.
     const frame = this.#codec ? this.#codec.formatFor(path).encode(message) : JSON.stringify(message)
-    this.#outgoing.push({ id: message.id, frame })
+    this.#outgoing.push({ id: message.id, method: message.method, frame })
     if (!this.#open || this.#flushing) return
     this.#flushing = true
     queueMicrotask(() => this.#flush())
@@ -274,4 +280,9 @@ function join(frames: readonly (string | Uint8Array)[]): string | Uint8Array<Arr
   const binary = frames.filter(frame => typeof frame !== 'string')
   if (binary.length > 0) return concat(binary)
   return frames.length === 1 ? String(frames[0]) : `[${frames.join(',')}]`
+}
+
+/** Characters of text, or bytes. */
+function sizeOf(frame: unknown): number {
+  return typeof frame === 'string' ? frame.length : (frame as { readonly byteLength: number }).byteLength // as decoded
 }

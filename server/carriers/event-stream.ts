@@ -28,6 +28,9 @@ export interface EventStreamOptions {
 const emitGraceMs = 1
 
 export class EventStream implements Replies, Disposable {
+  /** The reader counts by reading. */
+  readonly capacity = Infinity
+
   readonly #options: EventStreamOptions
   readonly #config: SseConfig
   /** Null until the head is sent. */

@@ -51,4 +51,8 @@ export class Polled implements Replies {
   get room(): Promise<void> | null {
     return this.#replies.room
   }
+
+  get capacity(): number {
+    return this.#replies.capacity
+  }
 }

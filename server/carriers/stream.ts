@@ -19,7 +19,7 @@ import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import { Answers, MessageWriter } from '../session/answers.ts'
 import type { Connection } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
-import { parseIncoming } from '../session/incoming.ts'
+import { parseRequest } from '../session/incoming.ts'
 import type { Limits } from '../session/limits.ts'
 import { Outlet } from '../session/outlet.ts'
 import { Subscriptions } from '../session/subscriptions.ts'
@@ -192,7 +192,7 @@ export class StreamConnection implements Connection {
 
   #parse(message: unknown): Asked | Malformed {
     try {
-      const { message: parsed, again } = parseIncoming(
+      const { message: parsed, again } = parseRequest(
         message,
         this.#deps.desk.router._def._config.transformer,
       )

@@ -35,4 +35,7 @@ export interface Replies {
 
   /** Null while the connection takes more; else a promise that settles when it does again, or is gone. */
   readonly room: Promise<void> | null
+
+  /** How many events it takes now, while there is room: `push` brings no more. `Infinity` where nobody counts. */
+  readonly capacity: number
 }

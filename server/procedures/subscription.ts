@@ -208,6 +208,9 @@ export class Subscription implements AsyncDisposable, Ward {
         get room() {
           return replies.room
         },
+        get capacity() {
+          return replies.capacity
+        },
       })
     } catch (thrown) {
       return { at: 'failed', thrown, of: 'source' }

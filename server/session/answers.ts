@@ -7,6 +7,7 @@ import type { ServerResult } from '../../shared/protocol/messages.ts'
 import { unpresentable, type ErrorDesk, type Origin } from '../procedures/present-error.ts'
 import type { EncodedMessages, Encodings, Head } from '../procedures/encodings.ts'
 import type { Batch, Replies } from '../procedures/replies.ts'
+import type { Credits } from './credits.ts'
 import type { Outlet } from './outlet.ts'
 
 /** Encodes messages and sends them. */
@@ -32,9 +33,9 @@ export class MessageWriter {
     this.#origin = origin
   }
 
-  /** @throws whatever the transformer or the encoder throws; nothing was sent then. */
-  send(message: Message, format: Format): void {
-    this.outlet.send(format.encode(message))
+  /** Returns the bytes. @throws whatever the transformer or the encoder throws; nothing was sent then. */
+  send(message: Message, format: Format): number {
+    return this.outlet.send(format.encode(message))
   }
 
   /** Never throws: what cannot be encoded is reported, and replaced by a shape that can. */
@@ -64,11 +65,14 @@ export class Answers implements Replies {
   readonly #format: Format
   /** What others may have had encoded already; null where nothing is remembered. */
   readonly #shared: { readonly messages: EncodedMessages; readonly head: Head } | null
+  /** What may be sent, where the client counts. */
+  readonly #credits: Credits | null
 
   /** @param path of the procedure, by which a codec may know more of what is answered. */
-  constructor(writer: MessageWriter, envelope: Envelope, path?: string) {
+  constructor(writer: MessageWriter, envelope: Envelope, path?: string, credits: Credits | null = null) {
     this.#writer = writer
     this.#envelope = envelope
+    this.#credits = credits
     this.#format = writer.formatFor(path)
     const messages = writer.encodings.of(this.#format)
     this.#shared = messages && { messages, head: messages.headOf(envelope) }
@@ -80,25 +84,33 @@ export class Answers implements Replies {
   }
 
   started(position: string | null): void {
-    this.#result(position === null ? { type: 'started' } : { type: 'started', position })
+    this.#result({
+      type: 'started',
+      ...(position !== null && { position }),
+      ...(this.#credits && { credit: true }),
+    })
   }
 
   next(value: unknown): void {
-    if (isTrackedEnvelope(value)) this.#tracked(value)
-    else this.data(value)
+    const bytes = isTrackedEnvelope(value)
+      ? this.#tracked(value)
+      : this.#result({ type: 'data', data: value })
+    this.#credits?.spend(1, bytes)
   }
 
   push(batch: Batch<unknown>): void {
     const { outlet } = this.#writer
     if (this.#shared) {
       const { messages, head } = this.#shared
-      outlet.sendPacked(messages.toMessages(head, batch, outlet.packing))
+      const bytes = outlet.sendPacked(messages.toMessages(head, batch, outlet.packing))
+      this.#credits?.spend(batch.envelopes.length, bytes)
     } else {
-      for (const envelope of batch.envelopes) this.#tracked(envelope)
+      for (const envelope of batch.envelopes) this.next(envelope)
     }
   }
 
   error(shape: TRPCErrorShape): void {
+    this.#credits?.close()
     this.#writer.error(this.#envelope, shape)
   }
 
@@ -107,24 +119,31 @@ export class Answers implements Replies {
   }
 
   stopped(): void {
+    this.#credits?.close()
     this.#result({ type: 'stopped' })
   }
 
+  /** For two reasons it may have to wait: the connection is full, or the credit is spent. */
   get room(): Promise<void> | null {
-    return this.#writer.outlet.room
+    const { room } = this.#writer.outlet
+    const credit = this.#credits?.room ?? null
+    return room && credit ? Promise.all([room, credit]).then(() => {}) : (room ?? credit)
   }
 
-  #tracked(envelope: TrackedEnvelope<unknown>): void {
+  get capacity(): number {
+    return this.#credits?.left ?? Infinity
+  }
+
+  #tracked(envelope: TrackedEnvelope<unknown>): number {
     if (this.#shared) {
       const { messages, head } = this.#shared
-      this.#writer.outlet.send(messages.toMessage(head, envelope))
-    } else {
-      const [id, data] = envelope
-      this.#result({ type: 'data', data: { id, data }, id })
+      return this.#writer.outlet.send(messages.toMessage(head, envelope))
     }
+    const [id, data] = envelope
+    return this.#result({ type: 'data', data: { id, data }, id })
   }
 
-  #result(result: ServerResult): void {
-    this.#writer.send({ ...this.#envelope, result }, this.#format)
+  #result(result: ServerResult): number {
+    return this.#writer.send({ ...this.#envelope, result }, this.#format)
   }
 }

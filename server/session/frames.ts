@@ -3,6 +3,7 @@ import { TRPCError } from '@trpc/server'
 import type { CombinedDataTransformer } from '@trpc/server'
 import { untransformed, type Codec } from '../../shared/codec/codec.ts'
 import { isSluiceError } from '../../shared/errors.ts'
+import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { countRefusal, type Counters } from '../observe/counters.ts'
 import { parseIncoming, type Incoming } from './incoming.ts'
 import type { SessionDeps } from './session.ts'
@@ -37,13 +38,14 @@ export function decodeFrame(
 /** @throws TRPCError for too many of them, and as `parseIncoming` does for one that is none. */
 export function parseMessages(
   { messages, transformer }: Decoded,
+  extensions: Extensions,
   { limits, maxBatchSize, counters }: Pick<SessionDeps, 'counters' | 'limits' | 'maxBatchSize'>,
 ): Incoming[] {
   if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
     throw new TRPCError({ code: 'BAD_REQUEST', message: 'Batch call exceeds maximum size' })
   }
   checkBatchLength(messages.length, limits.maxBatchLength, counters)
-  return messages.map(message => parseIncoming(message, transformer))
+  return messages.map(message => parseIncoming(message, transformer, extensions))
 }
 
 /** What the two throw, as it is told to the peer; counted, unless that was done where it was thrown. */

@@ -57,17 +57,20 @@ export class Outlet implements Disposable {
     return this.#wire.packing
   }
 
-  send(frame: Frame): void {
-    this.sendPacked([this.#wire.packing.pack(frame)])
+  /** Returns how many bytes it adds to what is buffered. */
+  send(frame: Frame): number {
+    return this.sendPacked([this.#wire.packing.pack(frame)])
   }
 
-  /** Sends what was packed by `packing`, here or for another connection. */
-  sendPacked(packed: readonly Packed[]): void {
-    if (this.#closed) return
+  /** Sends what was packed by `packing`, here or for another connection. Returns its bytes. */
+  sendPacked(packed: readonly Packed[]): number {
+    if (this.#closed) return 0
+    let bytes = 0
     for (const piece of packed) {
       this.#gathered.push(piece)
-      this.#gatheredBytes += byteLengthOf(piece)
+      bytes += byteLengthOf(piece)
     }
+    this.#gatheredBytes += bytes
     if (this.#gatheredBytes > maxWriteBytes) {
       this.#write()
     } else if (!this.#scheduled) {
@@ -76,6 +79,7 @@ export class Outlet implements Disposable {
     }
     if (this.#gatheredBytes > bytesPerTurn) this.#pause('turn')
     if (this.bufferedBytes > this.#highWaterBytes) this.#pause('network')
+    return bytes
   }
 
   /** Writes what has been gathered, before the turn is over. */

@@ -7,7 +7,7 @@ import type { Encoder } from '@trpc/server/adapters/ws'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { Codec, Format } from '../../shared/codec/codec.ts'
 import { errorTable, isSluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
-import { ping, pong } from '../../shared/protocol/messages.ts'
+import { ping, pong, type RequestId } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { Scope } from '../../shared/scope.ts'
 import { countRefusal } from '../observe/counters.ts'
@@ -16,6 +16,7 @@ import type { Origin } from '../procedures/present-error.ts'
 import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscription.ts'
 import { Answers, MessageWriter } from './answers.ts'
 import type { Connection, Connections } from './connections.ts'
+import { Credits } from './credits.ts'
 import { decodeFrame, parseMessages, toRefusal } from './frames.ts'
 import { parseHello, readConnectionParams, saysWho } from './hello.ts'
 import { Expiry, type ExpiryOptions } from './expiry.ts'
@@ -69,6 +70,8 @@ export class Session implements Connection {
   readonly #outlet: Outlet
   readonly #writer: MessageWriter
   readonly #subscriptions: Subscriptions
+  /** Of those subscriptions whose client counts. */
+  readonly #credits = new Map<RequestId, Credits>()
   readonly #caller: Caller
   readonly #heartbeat: Heartbeat
   readonly #idle: IdleWatch
@@ -296,7 +299,7 @@ export class Session implements Connection {
         void this.#renew(first) // never rejects: what fails is told
         return []
       }
-      return parseMessages(decoded, this.#deps)
+      return parseMessages(decoded, this.#guest.extensions, this.#deps)
     } catch (thrown) {
       this.#refuse(toRefusal(thrown, this.#deps.counters))
       return []
@@ -308,10 +311,18 @@ export class Session implements Connection {
     this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
   }
 
-  #handle({ message, again }: Incoming, batchIndex: number, context: Promise<Context>): void {
+  #handle(incoming: Incoming, batchIndex: number, context: Promise<Context>): void {
+    if ('granted' in incoming) {
+      const { id, events } = incoming.granted
+      this.#credits.get(id)?.grant(events) // else its stream has just ended
+      return
+    }
+    const { message, again, credit } = incoming
     const { id, jsonrpc } = message
     const path = message.method === 'subscription.stop' ? undefined : message.params.path
-    const answers = new Answers(this.#writer, jsonrpc === undefined ? { id } : { id, jsonrpc }, path)
+    const credits = credit && new Credits(credit)
+    const envelope = jsonrpc === undefined ? { id } : { id, jsonrpc }
+    const answers = new Answers(this.#writer, envelope, path, credits)
     if (id === null) {
       const error = new TRPCError({ code: 'PARSE_ERROR', message: '`id` is required' })
       answers.error(this.#deps.desk.handle(error, this.#nowhere()))
@@ -322,7 +333,11 @@ export class Session implements Connection {
       try {
         const { ended } = this.#subscriptions.start(id, task, answers)
         this.#idle.hold()
-        void ended.then(() => this.#settled())
+        if (credits) this.#credits.set(id, credits)
+        void ended.then(() => {
+          this.#credits.delete(id)
+          this.#settled()
+        })
       } catch (thrown) {
         answers.error(this.#deps.desk.handle(thrown, task.origin()))
       }

@@ -146,10 +146,10 @@ export class Hub<Item> {
   }
 
   /** The recent items after an offset as one batch; `null` when there are none, or they must be read from the store. */
-  batchAfter(offset: Offset): Batch<Item> | null {
+  batchAfter(offset: Offset, maxItems: number = batchBounds.maxItems): Batch<Item> | null {
     const known = this.#batches.get(offset)
-    if (known) return known
-    const end = Math.min(this.#head, offset + batchBounds.maxItems)
+    if (known && known.envelopes.length <= maxItems) return known
+    const end = Math.min(this.#head, offset + maxItems)
     const envelopes: Envelope<Item>[] = []
     let to = offset
     for (let bytes = 0; to < end && bytes < batchBounds.maxBytes; to++) {
@@ -161,7 +161,7 @@ export class Hub<Item> {
     if (to === offset) return null
     const batch = { envelopes, from: offset + 1, to }
     // Only a full one is remembered: a shorter one would keep those who come later from what has come since.
-    if (to < this.#head) this.#remember(offset, batch)
+    if (to < this.#head && maxItems === batchBounds.maxItems) this.#remember(offset, batch)
     return batch
   }
 

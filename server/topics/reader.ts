@@ -122,14 +122,19 @@ export class Reader<Item> {
     return undefined
   }
 
-  /** The next items that may be had at once, as a batch shared with others where that can be; else `null`. */
-  takeBatch(): Batch<Item | Gap | Snapshot<unknown>> | null {
-    if (this.#conflation) return this.#takeConflatedBatch()
+  /**
+   * The next items that may be had at once, as a batch shared with others where that can be; else `null`.
+   *
+   * @param atMost how many of them.
+   */
+  takeBatch(atMost = Infinity): Batch<Item | Gap | Snapshot<unknown>> | null {
+    const maxItems = Math.min(atMost, batchBounds.maxItems)
+    if (this.#conflation) return this.#takeConflatedBatch(maxItems)
     this.#dropOldest()
     const { epoch, offset } = this.#place
-    if (this.#ahead.length > 0) return this.#select(this.#ahead.splice(0, batchBounds.maxItems), offset)
+    if (this.#ahead.length > 0) return this.#select(this.#ahead.splice(0, maxItems), offset)
     if (this.#ended || epoch !== this.#hub.epoch) return null
-    const batch = this.#hub.batchAfter(offset)
+    const batch = this.#hub.batchAfter(offset, maxItems)
     return batch && this.accept(batch)
   }
 
@@ -172,9 +177,9 @@ export class Reader<Item> {
     return this.#ended || hasMore ? undefined : conflation.shift()
   }
 
-  #takeConflatedBatch(): Batch<Item | Gap | Snapshot<unknown>> | null {
+  #takeConflatedBatch(maxItems: number): Batch<Item | Gap | Snapshot<unknown>> | null {
     const envelopes: Delivered<Item>[] = []
-    while (envelopes.length < batchBounds.maxItems) {
+    while (envelopes.length < maxItems) {
       const envelope = this.take()
       if (!envelope) break
       envelopes.push(envelope)

@@ -9,6 +9,8 @@ export interface Sink<Item> {
   push(batch: Batch<Item>): void
   /** Null while there is room for more; else a promise that settles when there is again, or nobody wants more. */
   readonly room: Promise<void> | null
+  /** How many items it takes while there is room; left out by those who take any batch. */
+  readonly capacity?: number
   /** Where to count what becomes of the events; left out by those who do not. */
   readonly tally?: Tally
 }

@@ -86,7 +86,7 @@ export class Subscriber<Item> implements Feeding {
         // Once, and not until there is room: who has waited has its turn, or a flood would always be first again.
         if (sink.room) await this.#waitFor(sink.room)
         if (reader.ended) break
-        const batch = reader.takeBatch()
+        const batch = reader.takeBatch(sink.capacity)
         if (resuming) {
           resuming = false
           if (tally) countResume(tally, reader, batch !== null)
@@ -119,6 +119,8 @@ export class Subscriber<Item> implements Feeding {
       }
       const live: LiveSubscriber<Item> = {
         take(batch) {
+          // It stays where it is, and reads as many as there is room for from the ring.
+          if (batch.envelopes.length > (sink.capacity ?? Infinity)) return leave()
           deliver(sink, reader.accept(batch))
           if (sink.room || reader.ended) leave()
         },

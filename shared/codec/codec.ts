@@ -6,6 +6,7 @@
  * The router's transformer is for JSON, which knows neither dates nor bytes. A codec knows them by itself, and what it
  * carries does not pass the transformer. Wire: docs/wire.md, section 4.
  */
+import type { Credit } from '../protocol/credit.ts'
 import type { RequestId } from '../protocol/messages.ts'
 
 /** A binary encoding of messages. Made by `msgpackCodec()` or `protobufCodec()`; holds no state of a connection. */
@@ -38,12 +39,20 @@ export interface Envelope {
 /** A message, as in shared/protocol/messages.ts: `params` are those of a client, `result` or `error` those of a server. */
 export interface Message extends Partial<Envelope> {
   readonly method?: string
-  readonly params?: { readonly path: string; readonly input?: unknown; readonly lastEventId?: string }
+  readonly params?: {
+    readonly path?: string
+    readonly input?: unknown
+    readonly lastEventId?: string
+    readonly again?: true
+    readonly credit?: Credit
+    readonly events?: number
+  }
   readonly result?: {
     readonly type: string
     readonly data?: unknown
     readonly id?: string
     readonly position?: string
+    readonly credit?: true
   }
   readonly error?: unknown
 }

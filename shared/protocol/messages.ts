@@ -2,6 +2,8 @@
  * The one message protocol: tRPC's JSON-RPC-like messages, with our extensions beside them. Where tRPC
  * exports a type of its own, that one is used where it is needed. Wire: docs/wire.md, sections 1 to 4.
  */
+import type { Credit, CreditMessage } from './credit.ts'
+
 /** What a peer chose to tell its requests apart. */
 export type RequestId = number | string
 
@@ -18,13 +20,16 @@ export type ClientMessage =
         readonly input: unknown
         readonly lastEventId?: string
         readonly again?: true
+        /** An extension, which stock servers pass over. */
+        readonly credit?: Credit
       }
     }
   | { readonly id: RequestId; readonly jsonrpc?: '2.0'; readonly method: 'subscription.stop' }
+  | CreditMessage
 
-/** What a server answers to one request. `position` is an extension (negotiate.ts). */
+/** What a server answers to one request. `position` and `credit` are extensions (negotiate.ts). */
 export type ServerResult =
-  | { readonly type: 'started'; readonly position?: string }
+  | { readonly type: 'started'; readonly position?: string; readonly credit?: true }
   | { readonly type: 'data'; readonly data: unknown; readonly id?: string }
   | { readonly type: 'stopped' }
 

@@ -26,6 +26,8 @@ export interface Extensions {
   readonly streams: boolean
   /** Over WebSocket, the server may ask who the client is before it forgets, and the client may say it anew. */
   readonly renewal: boolean
+  /** Over WebSocket, a subscription may be asked for with a credit, which the server then does not exceed. */
+  readonly credits: boolean
   /** The name of the codec that the client would like, if the server has it; null: it understands text only. */
   readonly codec: string | null
 }
@@ -35,6 +37,7 @@ export const noExtensions: Extensions = {
   heartbeats: false,
   streams: false,
   renewal: false,
+  credits: false,
   codec: null,
 }
 
@@ -45,7 +48,14 @@ export const againParam = 'again'
 export function negotiate(params: URLSearchParams): Extensions {
   const asked = params.get(sluiceParam) === sluiceVersion
   if (!asked) return noExtensions
-  return { position: true, heartbeats: true, streams: true, renewal: true, codec: params.get(codecParam) }
+  return {
+    position: true,
+    heartbeats: true,
+    streams: true,
+    renewal: true,
+    credits: true,
+    codec: params.get(codecParam),
+  }
 }
 
 /**

@@ -53,12 +53,16 @@ test('the README type-checks', async () => {
   expect(checked.stdout).toBe('')
 })
 
-test('the example at its head runs, in twenty-odd lines, and prints what it says', async () => {
-  const hello = snippets.find(({ prints }) => prints !== undefined)
-  if (!hello) throw new Error('The README has no example that prints.')
-  const { stdout } = await node(relative(root, join(folder, hello.file)))
-  expect(stdout).toBe(hello.prints)
-  expect(hello.code.trim().split('\n').length).toBeLessThan(30)
+test('the example at its head is one of twenty-odd lines', () => {
+  expect(snippets[0]?.prints).toBeDefined()
+  expect(snippets[0]?.code.trim().split('\n').length).toBeLessThan(30)
+})
+
+test('whatever says what it prints runs, and prints that', async () => {
+  for (const { file, prints } of snippets.filter(({ prints }) => prints !== undefined)) {
+    const { stdout } = await node(relative(root, join(folder, file)))
+    expect(stdout).toBe(prints)
+  }
 })
 
 test("the README's own integration test passes", async () => {

@@ -230,44 +230,6 @@ describe.each(matrix)('over $transport, from $kind', ({ kind, transport }) => {
   })
 })
 
-test('over a WebSocket a consumer that is too slow is told so, with what it has not lost', async () => {
-  await using server = await startServer('Sluice')
-  using client = connect({ url: server.url, transport: 'websocket' })
-  const events = iterate(client.client.countTo, 100, { maxBuffered: 10 })
-  expect(await events.next()).toEqual({ done: false, value: 1 })
-  const got = [1]
-  await expect(async () => {
-    for await (const n of events) {
-      got.push(n)
-      await client.client.echo.query(n) // let more come than can be taken
-    }
-  }).rejects.toMatchObject({ code: 'CONSUMER_TOO_SLOW' })
-  expect(got).toEqual(range(1, got.length))
-})
-
-test('over SSE a consumer that is slow slows the server', async () => {
-  await using server = await startServer('Sluice')
-  using client = connect({ url: server.url, transport: 'sse' })
-  const mb = 'x'.repeat(1_000_000)
-  let produced = 0
-  server.log.onBig = () => {
-    produced += 1
-    return mb
-  }
-  const events = iterate(client.client.big, undefined, { maxBuffered: 2 })
-  await events.next()
-  // It has stopped when it makes no more through twenty round trips: what fits into sockets' buffers is made.
-  await eventually(async () => {
-    const before = produced
-    for (let i = 0; i < 20; i++) await client.client.echo.query(i)
-    return produced === before
-  })
-  expect(produced).toBeLessThan(60)
-  for (let i = 0; i < 100; i++) expect((await events.next()).value).toHaveLength(1_000_000)
-  expect(produced).toBeGreaterThanOrEqual(100)
-  await events.return?.()
-})
-
 test('a server that talks nonsense is left, told to onError, and tried again', async () => {
   const server = createServer()
   const wss = new WebSocketServer({ server })
