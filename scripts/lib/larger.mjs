@@ -1,0 +1,34 @@
+// A test of `npm test` in a larger size: the numbers of the command line become its environment.
+import { parseArgs } from 'node:util'
+import { install } from './install.mjs'
+import { run, tool } from './run.mjs'
+import { say, Stop } from './say.mjs'
+
+/**
+ * @param test the test file.
+ * @param counts what may be given: option → its default (none: left to the test) and the variable that the test reads.
+ */
+export async function runLarger(test, counts) {
+  const env = {}
+  for (const [name, text] of Object.entries(readArgs(counts))) {
+    if (!/^-?\d+$/.test(text)) throw new Stop(`--${name} is ${JSON.stringify(text)}; pass a whole number.`)
+    env[counts[name].variable] = text
+  }
+  await install()
+  say(`▸ Running ${test} with ${JSON.stringify(env)} …`)
+  const command = tool('vitest', 'run', '--project', 'integration', '--testTimeout=0', test)
+  process.exitCode = await run(command, { env })
+}
+
+function readArgs(counts) {
+  const options = Object.fromEntries(
+    Object.entries(counts).map(([name, { byDefault }]) => [name, { type: 'string', default: byDefault }]),
+  )
+  try {
+    return Object.fromEntries(
+      Object.entries(parseArgs({ options }).values).filter(([, text]) => text !== undefined),
+    )
+  } catch (error) {
+    throw new Stop(error.message)
+  }
+}
