@@ -1,59 +1,42 @@
-/**
- * One topic, many subscribers: server CPU (user and system) per delivered event, ours beside stock tRPC's adapters in
- * the same run. Server and readers are processes of their own; the next tick is published when the last one has
- * arrived everywhere, so that neither side is measured drowning.
- *
- *     npm run bench -- fanout [--rounds 3] [--seconds 2] [--json figures.json]
- */
-import { startChild } from './lib/child.ts'
-import type { Carrier, Command, Implementation, LoadCommand, LoadReport, Report } from './lib/messages.ts'
-import { compare, options } from './lib/compare.ts'
+/** One topic, many subscribers. */
+import type { Carrier, PeerName } from './lib/peer.ts'
+import type { Scenario } from './lib/scenario.ts'
+import { Trial } from './lib/trial.ts'
 
-const measuredMs = options.seconds * 1000
-
-interface Scenario {
+interface FanOut {
   readonly carrier: Carrier
   readonly subscribers: number
   readonly perTick: number
 }
 
-const scenarios: Scenario[] = (['websocket', 'sse'] as const).flatMap(carrier =>
-  [100, 1000].flatMap(subscribers => [1, 32].map(perTick => ({ carrier, subscribers, perTick }))),
-)
+const peers = {
+  websocket: ['stock', 'sluice', 'generator', 'orpc', 'socketio', 'ws', 'floor'],
+  sse: ['stock', 'sluice', 'generator', 'orpc', 'hono', 'floor'],
+} satisfies Record<Carrier, PeerName[]>
 
-/** Server CPU per delivered event, in microseconds. */
-async function measure(
-  implementation: Implementation,
-  { carrier, subscribers, perTick }: Scenario,
-): Promise<number> {
-  await using server = startChild<Command, Report>('./server.ts', implementation)
-  await using load = startChild<LoadCommand, LoadReport>('./load.ts')
-  const [{ port }] = await Promise.all([server.hear('ready'), load.hear('listening')])
-  load.tell({ do: 'connect', port, carrier, subscribers, path: 'onEvent', input: null })
-  await load.hear('connected')
-
-  const tick = async () => {
-    const arrived = load.hear('arrived')
-    load.tell({ do: 'expect', events: subscribers * perTick })
-    server.tell({ do: 'tick', events: perTick })
-    await arrived
+async function measure(peer: PeerName, { carrier, subscribers, perTick }: FanOut): Promise<number> {
+  await using trial = await Trial.start(peer, carrier)
+  await trial.connect({ for: 'events' }, { connections: subscribers })
+  const tick = async (events: number) => {
+    await trial.deliver(subscribers * events, () => trial.tick(events))
+    return subscribers * events
   }
-  const runFor = async (ms: number) => {
-    let ticks = 0
-    for (const until = Date.now() + ms; Date.now() < until; ticks++) await tick()
-    return ticks
-  }
-  await runFor(measuredMs / 2) // until the code is warm
-  server.tell({ do: 'start' })
-  const ticks = await runFor(measuredMs)
-  const spent = server.hear('spent')
-  server.tell({ do: 'stop' })
-  return (await spent).cpuMicros / (ticks * perTick * subscribers)
+  // Some take ten seconds for a tick of 32: they are warm after fewer.
+  return await trial.cpuPerEvent(
+    () => tick(perTick),
+    () => tick(Math.min(perTick, 4)),
+  )
 }
 
-await compare(
-  scenarios.map(scenario => ({
-    name: `fan-out, ${scenario.carrier}, ${scenario.subscribers} subscribers, ${scenario.perTick} per tick`,
-    measure: implementation => measure(implementation, scenario),
-  })),
-)
+export default {
+  what: 'Server CPU per delivered event, in µs',
+  rows: (['websocket', 'sse'] as const).flatMap(carrier =>
+    [100, 1000].flatMap(subscribers =>
+      [1, 32].map(perTick => ({
+        name: `fan-out, ${carrier}, ${subscribers} subscribers, ${perTick} per tick`,
+        peers: peers[carrier],
+        measure: (peer: PeerName) => measure(peer, { carrier, subscribers, perTick }),
+      })),
+    ),
+  ),
+} satisfies Scenario

@@ -1,57 +1,40 @@
-/** Runs scenarios for stock tRPC and for us, in turn and several times, and prints them side by side. */
-import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
-import type { Implementation } from './messages.ts'
-import { figure, formatTable, median } from './table.ts'
+/** Takes a row's figures, in turn and several times, and makes them comparable. */
+import type { BenchOptions } from './options.ts'
+import type { PeerName } from './peer.ts'
+import type { Row } from './scenario.ts'
+import { median } from './table.ts'
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '2' },
-    json: { type: 'string' },
-  },
-})
+export type Figures = Partial<Record<PeerName, readonly number[]>>
 
-/** What every bench takes: `--rounds 3 --seconds 2 --json figures.json`. */
-export const options = { rounds: Number(values.rounds), seconds: Number(values.seconds) }
-
-export interface Comparison {
+export interface Result {
   readonly name: string
-  /** Server CPU (user and system) per delivered event, in microseconds. */
-  readonly measure: (implementation: Implementation) => Promise<number>
+  readonly figures: Figures
 }
 
-export async function compare(comparisons: readonly Comparison[]): Promise<void> {
-  const results = []
-  for (const { name, measure } of comparisons) {
-    const figures: Record<Implementation, number[]> = { stock: [], sluice: [] }
-    // In turn, so that a machine whose speed drifts does it to both.
-    for (let round = 0; round < options.rounds; round++) {
-      for (const implementation of ['stock', 'sluice'] as const) {
-        figures[implementation].push(await measure(implementation))
-      }
+/** In turn, so that a machine whose speed drifts does it to all. */
+export async function compare(row: Row, { rounds, peers }: BenchOptions): Promise<Result> {
+  const figures: Partial<Record<PeerName, number[]>> = {}
+  for (let round = 0; round < rounds; round++) {
+    for (const peer of row.peers) {
+      if (peers?.includes(peer) === false) continue
+      const figure = await row.measure(peer)
+      ;(figures[peer] ??= []).push(figure)
     }
-    const ratio = median(figures.stock) / median(figures.sluice)
-    results.push({ name, ...figures, ratio })
-    console.log(`${name}: ${figure(ratio)} times less CPU than stock`)
   }
-  console.log(
-    `\nServer CPU per delivered event in µs: median (spread) of ${options.rounds} rounds, Node ${process.version}\n`,
-  )
-  console.log(
-    formatTable(
-      ['scenario', 'stock tRPC', 'Sluice', 'ratio'],
-      results.map(({ name, stock, sluice, ratio }) => [
-        name,
-        spread(stock),
-        spread(sluice),
-        `${figure(ratio)}×`,
-      ]),
-    ),
-  )
-  if (values.json) writeFileSync(values.json, JSON.stringify({ node: process.version, results }, null, 2))
+  return { name: row.name, figures }
 }
 
-function spread(values: readonly number[]): string {
-  return `${figure(median(values))} (${figure(Math.min(...values))}–${figure(Math.max(...values))})`
+/** How many times less than stock, round by round: a round's figures were taken on the same machine in the same mood. */
+export function ratios({ stock = [] }: Figures, of: readonly number[] = []): readonly number[] {
+  return stock.flatMap((figure, round) => {
+    const other = of[round]
+    return other === undefined ? [] : figure / other
+  })
+}
+
+/** The best of those that are neither tRPC nor ours nor a floor. */
+export function bestPeer(figures: Figures): PeerName | null {
+  const others = (['orpc', 'socketio', 'hono', 'graphql'] as const).filter(peer => figures[peer])
+  const cost = (peer: PeerName) => median(figures[peer] ?? [])
+  return others.toSorted((a, b) => cost(a) - cost(b))[0] ?? null
 }

@@ -1,13 +1,21 @@
+import superjson from 'superjson'
 import { z } from 'zod'
 
 export const Event = z.object({ n: z.number(), at: z.date(), symbol: z.string(), note: z.string() })
+export type Event = z.output<typeof Event>
 
 /** Stands once in each event, and nowhere else on the wire: what a load client counts. */
 export const mark = '^^'
 
-const note = `${mark}${'the quick brown fox jumps over the lazy dog '.repeat(2)}`
+const words = 'the quick brown fox jumps over the lazy dog '
 
-/** About 200 bytes on the wire. */
-export function createEvent(n: number): z.output<typeof Event> {
+/** About 200 bytes on the wire, or so many. */
+export function createEvent(n: number, bytes = 90): Event {
+  const note = mark + words.repeat(Math.ceil(bytes / words.length)).slice(0, bytes - mark.length)
   return { n, at: new Date(1_700_000_000_000 + n), symbol: 'SLUICE', note }
 }
+
+/** For peers that leave the writing to the application: what the others' transformer writes. */
+export const encode = (event: Event): string => superjson.stringify(event)
+
+export const toSse = (event: Event): string => `id: ${event.n}\ndata: ${encode(event)}\n\n`

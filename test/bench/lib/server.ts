@@ -1,78 +1,65 @@
-/**
- * The server under measurement, as a process of its own: the same router over tRPC's adapters or over ours. Told by
- * IPC what to publish; answers with the CPU time that it took.
- */
-import { EventEmitter, on } from 'node:events'
+/** The server under measurement, as a process of its own: told by IPC what to do, it answers what that took. */
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { initTRPC, tracked } from '@trpc/server'
-import { createHTTPHandler } from '@trpc/server/adapters/standalone'
-import { applyWSSHandler } from '@trpc/server/adapters/ws'
-import superjson from 'superjson'
-import { createSluice, createTopic } from 'trpc-sluice/server'
-import { WebSocketServer } from 'ws'
-import { z } from 'zod'
-import type { Command, Implementation, Report } from './messages.ts'
-import { createEvent, Event } from './event.ts'
+import { setImmediate } from 'node:timers/promises'
+import type { Command, Report } from './messages.ts'
+import type { Serve } from './peer.ts'
+import { offered, turn } from './sources.ts'
 
-const t = initTRPC.create({ transformer: superjson })
-
-/** A generator that never waits for anything but its reader: a file, a fast model. */
-const flood = t.procedure.input(z.object({ events: z.number() })).subscription(async function* ({ input }) {
-  for (let n = 1; n <= input.events; n++) yield createEvent(n)
-  await new Promise(() => {}) // the end of the measurement, not of the stream
-})
-
-/** The usual recipe for stock tRPC: an emitter, and a generator per subscriber. */
-function stock(server: http.Server) {
-  const emitter = new EventEmitter().setMaxListeners(0)
-  const router = t.router({
-    flood,
-    onEvent: t.procedure.input(z.unknown()).subscription(async function* ({ signal }) {
-      for await (const [n] of on(emitter, 'event', signal ? { signal } : {})) {
-        yield tracked(String(n), createEvent(n as number))
-      }
-    }),
-  })
-  applyWSSHandler({ wss: new WebSocketServer({ server }), router })
-  server.on('request', createHTTPHandler({ router }))
-  return (n: number) => void emitter.emit('event', n)
-}
-
-function sluice(server: http.Server) {
-  const topic = createTopic({ name: 'bench', event: Event, retain: { maxEvents: 2048 } })
-  const router = t.router({
-    flood,
-    onEvent: t.procedure.input(z.unknown()).subscription(({ signal }) => topic.subscribe('all', { signal })),
-  })
-  const { node, upgrade } = createSluice({ router })
-  server.on('request', node)
-  server.on('upgrade', upgrade)
-  return async (n: number) => void (await topic.publish('all', createEvent(n)))
-}
-
-const implementations = { stock, sluice } satisfies Record<Implementation, unknown>
-const [name = 'sluice'] = process.argv.slice(2) as [Implementation]
+const [name = ''] = process.argv.slice(2)
+const { serve } = (await import(`../peers/${name}.ts`)) as { serve: Serve }
 const server = http.createServer()
-const publish = implementations[name](server)
+const peer = serve(server)
 const send = (report: Report) => process.send?.(report)
 
 let n = 0
-let spent: NodeJS.CpuUsage | null = null
+let spent: NodeJS.CpuUsage | undefined
 
-process.on('message', async (command: Command) => {
+async function collectGarbage(): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    globalThis.gc?.()
+    await setImmediate() // what was freed may have had a last word to say
+  }
+}
+
+async function obey(command: Command): Promise<void> {
   switch (command.do) {
     case 'tick':
-      for (let i = 0; i < command.events; i++) void publish(++n)
-      break
-    case 'start':
-      globalThis.gc?.()
-      spent = process.cpuUsage()
-      break
-    case 'stop': {
-      const { user, system } = process.cpuUsage(spent ?? undefined)
-      send({ is: 'spent', cpuMicros: user + system, rssBytes: process.memoryUsage.rss() })
+      for (let i = 0; i < command.events; i++) void peer.publish(++n)
+      return
+    case 'publish': {
+      let cursor = ''
+      for (let i = 0; i < command.events; i++) cursor = await peer.publish(++n)
+      send({ is: 'published', cursor })
+      return
     }
+    case 'turn':
+      turn()
+      return
+    case 'open':
+      send({ is: 'opening', opening: peer.opening(command.carrier, command.ask) })
+      return
+    case 'start':
+      await collectGarbage()
+      send({ is: 'started' })
+      spent = process.cpuUsage()
+      return
+    case 'stop': {
+      const { user, system } = process.cpuUsage(spent)
+      send({ is: 'spent', cpuMicros: user + system })
+      return
+    }
+    case 'weigh': {
+      await collectGarbage()
+      const { heapUsed, rss } = process.memoryUsage()
+      send({ is: 'weight', heapBytes: heapUsed, rssBytes: rss })
+      return
+    }
+    case 'count':
+      send({ is: 'offered', events: offered })
   }
-})
+}
+
+process.on('message', (command: Command) => void obey(command))
+process.on('disconnect', () => process.exit())
 server.listen(0, '127.0.0.1', () => send({ is: 'ready', port: (server.address() as AddressInfo).port }))

@@ -9,7 +9,12 @@ export function median(values: readonly number[]): number {
 
 /** Three significant digits, as far as a measurement carries. */
 export function figure(value: number): string {
-  return Number(value.toPrecision(3)).toString()
+  return Number(value.toPrecision(3)).toLocaleString('en')
+}
+
+/** From the least to the greatest. */
+export function spread(values: readonly number[]): string {
+  return values.length === 0 ? '–' : `${figure(Math.min(...values))}–${figure(Math.max(...values))}`
 }
 
 /** Rows as a Markdown table; numbers to the right. */

@@ -1,0 +1,21 @@
+/** A storm after a cut: many come back at once, each some events behind. The connecting is part of it. */
+import { onEachCarrier, type Scenario } from './lib/scenario.ts'
+import { Trial } from './lib/trial.ts'
+
+const clients = 500
+const behind = 100
+
+export default {
+  what: 'Server CPU per delivered event, in µs',
+  rows: onEachCarrier(`resume storm: ${clients} clients, ${behind} events behind`, async (peer, carrier) => {
+    await using trial = await Trial.start(peer, carrier)
+    const after = await trial.publish(1)
+    await trial.publish(behind)
+    const storm = (connections: number) =>
+      trial.deliver(connections * behind, () => trial.connect({ for: 'events', after }, { connections }))
+    await storm(clients / 5) // until the code is warm
+    const micros = await trial.cpuMicros(() => storm(clients))
+    await trial.verify()
+    return micros / (clients * behind)
+  }),
+} satisfies Scenario
