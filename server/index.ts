@@ -12,6 +12,9 @@ export type { Codec } from '../shared/codec/codec.ts'
 // Moving over from tRPC's own adapters
 export { applyWSSHandler, createHTTPHandler } from './stock.ts'
 
+// Mutations that may be sent again
+export { idempotent, type IdempotentOptions } from './procedures/idempotent.ts'
+
 // Topics: durable, typed streams
 export {
   createTopic,

@@ -121,6 +121,13 @@ export const errorTable = {
     retry: 'never',
     help: 'Events after the cursor are gone. Load fresh state and subscribe without the cursor, or give the topic another gap policy.',
   },
+  IDEMPOTENCY_CONFLICT: {
+    status: 422,
+    close: 4422,
+    trpc: 'UNPROCESSABLE_CONTENT',
+    retry: 'never',
+    help: 'This idempotency key was used for something else, or by somebody else. Use a new key for each thing to be done.',
+  },
   IDLE: {
     status: 408,
     close: 4508,

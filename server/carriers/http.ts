@@ -7,6 +7,7 @@ import type {
 import type { AnyTRPCRouter, TRPCError } from '@trpc/server'
 import { errorTable, SluiceError } from '../../shared/errors.ts'
 import { countRefusal } from '../observe/counters.ts'
+import { idempotencyKeyHeader, withIdempotencyKey } from '../procedures/idempotency-key.ts'
 import { isAbortError, type Origin } from '../procedures/present-error.ts'
 import type { Admission } from '../session/admission.ts'
 import type { Connection } from '../session/connections.ts'
@@ -60,7 +61,7 @@ export async function answer(head: RequestHead | null, ways: Ways, deps: HttpDep
     return
   }
   const request = head && (await findSubscription(deps.desk.router, head))
-  if (!request) return ways.delegate()
+  if (!request) return withIdempotencyKey(head?.header(idempotencyKeyHeader), ways.delegate)
   const host = await ways.host()
   admit(host, deps, {
     path: request.path,

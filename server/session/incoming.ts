@@ -12,6 +12,8 @@ export interface Request {
   readonly message: TRPCClientOutgoingMessage
   /** The client has asked for this subscription before, and lost its connection. */
   readonly again: boolean
+  /** Under which a mutation is to run once, however often it is sent. */
+  readonly idempotencyKey: string | undefined
 }
 
 /** What may come where a client can go on talking. */
@@ -36,8 +38,11 @@ const Grant = z.object({
 export function parseRequest(value: unknown, transformer: CombinedDataTransformer): Request {
   const message = parseTRPCMessage(value, transformer)
   // tRPC's parser has seen that it is an object, and drops the members that it does not know.
-  const { params } = value as { readonly params?: { readonly again?: unknown } }
-  return { message, again: params?.again === true }
+  const { params } = value as {
+    readonly params?: { readonly again?: unknown; readonly idempotencyKey?: unknown }
+  }
+  const key = params?.idempotencyKey
+  return { message, again: params?.again === true, idempotencyKey: typeof key === 'string' ? key : undefined }
 }
 
 /**

@@ -317,7 +317,7 @@ export class Session implements Connection {
       this.#credits.get(id)?.grant(events) // else its stream has just ended
       return
     }
-    const { message, again, credit } = incoming
+    const { message, again, credit, idempotencyKey } = incoming
     const { id, jsonrpc } = message
     const path = message.method === 'subscription.stop' ? undefined : message.params.path
     const credits = credit && new Credits(credit)
@@ -342,7 +342,8 @@ export class Session implements Connection {
         answers.error(this.#deps.desk.handle(thrown, task.origin()))
       }
     } else {
-      void this.#answer(toTask(message, { batchIndex, again }, context, this.#caller), answers)
+      const circumstances = { batchIndex, again, idempotencyKey }
+      void this.#answer(toTask(message, circumstances, context, this.#caller), answers)
     }
   }
 

@@ -5,6 +5,7 @@ import { SluiceError } from '../../shared/errors.ts'
 import { countRefusal, type Counters } from '../observe/counters.ts'
 import { callProcedure, withLastEventId } from '../procedures/call.ts'
 import { callSubscription, type SubscriptionCallDeps } from '../procedures/call-subscription.ts'
+import { withIdempotencyKey } from '../procedures/idempotency-key.ts'
 import type { SubscriptionTask } from '../procedures/subscription.ts'
 
 /** Whether an application's `createContext` made one of a peer. It may be made anew later, hence is not in here. */
@@ -24,12 +25,13 @@ export interface Circumstances {
   readonly batchIndex: number
   /** The client has asked for this before, and lost its connection. */
   readonly again: boolean
+  readonly idempotencyKey?: string | undefined
 }
 
 /** @param context the caller's; its error is the answer to every request. */
 export function toTask(
   { method: type, params }: TRPCRequestMessage,
-  { again, batchIndex }: Circumstances,
+  { again, batchIndex, idempotencyKey }: Circumstances,
   context: Promise<Context>,
   { req, deps, tellPosition, ctx }: Caller,
 ): SubscriptionTask {
@@ -44,7 +46,9 @@ export function toTask(
       const made = await context
       if (!made.ok) throw made.error
       const call = { path, type, ctx: ctx(), signal, batchIndex, input: async () => input }
-      if (type !== 'subscription') return callProcedure(deps.desk.router, call)
+      if (type !== 'subscription') {
+        return withIdempotencyKey(idempotencyKey, () => callProcedure(deps.desk.router, call))
+      }
       return callSubscription(deps, call, { again, lastEventId: params.lastEventId })
     },
   }

@@ -1,0 +1,155 @@
+/** A mutation that may be sent again runs once: whoever repeats it gets the result of the one run. */
+import { initTRPC } from '@trpc/server'
+import { expect, test } from 'vitest'
+import { idempotent, memoryStore, serve, type Store } from 'trpc-sluice/server'
+import { systemClock, type Clock } from 'trpc-sluice/shared'
+import { createFakeClock } from 'trpc-sluice/testing'
+import { z } from 'zod'
+import { lmdbStore } from '../../server/stores/lmdb/index.ts'
+import { RawWebSocket } from '../interop/support/raw-websocket.ts'
+import { eventually } from '../kit/deadline.ts'
+import { createFolder } from '../stores/support/folder.ts'
+
+interface User {
+  readonly name: string
+}
+
+const t = initTRPC.context<User>().create()
+
+function createApp(store: Store, clock: Clock) {
+  const ran: string[] = []
+  let gate: Promise<void> | null = null
+  const once = idempotent({ store, user: (ctx: User) => ctx.name, clock })
+  const router = t.router({
+    pay: t.procedure
+      .input(z.object({ to: z.string() }))
+      .use(once)
+      .mutation(async ({ input }) => {
+        ran.push(input.to)
+        await gate
+        if (input.to === 'nobody') throw new Error('There is nobody of that name.')
+        return { receipt: ran.length, at: new Date(0) }
+      }),
+    other: t.procedure
+      .input(z.object({ to: z.string() }))
+      .use(once)
+      .mutation(() => 'other'),
+  })
+  return {
+    router,
+    ran,
+    /** Holds every run until it is called. */
+    hold() {
+      let open = () => {}
+      gate = new Promise(resolve => (open = resolve))
+      return () => open()
+    },
+  }
+}
+
+async function start(clock: Clock = createFakeClock(), store: Store = memoryStore({ clock })) {
+  const app = createApp(store, clock)
+  const served = await serve({
+    router: app.router,
+    port: 0,
+    host: '127.0.0.1',
+    createContext: ({ info }) => ({ name: info.connectionParams?.['user'] ?? 'ann' }),
+  })
+  /** Over HTTP. */
+  const post = async (path: string, input: object, key?: string, user = 'ann'): Promise<unknown> => {
+    const params = encodeURIComponent(JSON.stringify({ user }))
+    const response = await fetch(`${served.url}/${path}?connectionParams=${params}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...(key !== undefined && { 'idempotency-key': key }) },
+      body: JSON.stringify(input),
+    })
+    const { result, error } = (await response.json()) as {
+      result?: { data: unknown }
+      error?: { message: string; data: { sluice?: { code: string } } }
+    }
+    return error ? (error.data.sluice?.code ?? error.message) : result?.data
+  }
+  return { ...app, served, post, [Symbol.asyncDispose]: () => served.close() }
+}
+
+const receipt = (number: number) => ({ receipt: number, at: new Date(0).toJSON() })
+
+test('the same key has the same answer, over HTTP and over WebSocket, and runs once', async () => {
+  await using app = await start()
+  expect(await app.post('pay', { to: 'bob' }, 'k1')).toEqual(receipt(1))
+  expect(await app.post('pay', { to: 'bob' }, 'k1')).toEqual(receipt(1))
+  const socket = await RawWebSocket.open(app.served.url)
+  const params = { path: 'pay', input: { to: 'bob' }, idempotencyKey: 'k1' }
+  socket.send({ id: 1, method: 'mutation', params })
+  await socket.until(JSON.stringify({ id: 1, result: { type: 'data', data: receipt(1) } }))
+  expect(app.ran).toEqual(['bob'])
+  expect(await app.post('pay', { to: 'bob' }, 'k2')).toEqual(receipt(2))
+  expect(await app.post('pay', { to: 'bob' })).toEqual(receipt(3))
+  expect(await app.post('pay', { to: 'bob' })).toEqual(receipt(4))
+})
+
+test('the same key in flight waits for the one that runs', async () => {
+  await using app = await start()
+  const open = app.hold()
+  const first = app.post('pay', { to: 'bob' }, 'k')
+  await eventually(() => app.ran.length === 1)
+  const others = Array.from({ length: 10 }, () => app.post('pay', { to: 'bob' }, 'k'))
+  open()
+  expect(await Promise.all([first, ...others])).toEqual(Array.from({ length: 11 }, () => receipt(1)))
+  expect(app.ran).toEqual(['bob'])
+})
+
+test('a key that was used for something else, or by somebody else, is refused', async () => {
+  await using app = await start()
+  await app.post('pay', { to: 'bob' }, 'k')
+  expect(await app.post('pay', { to: 'eve' }, 'k')).toBe('IDEMPOTENCY_CONFLICT')
+  expect(await app.post('other', { to: 'bob' }, 'k')).toBe('IDEMPOTENCY_CONFLICT')
+  expect(await app.post('pay', { to: 'bob' }, 'k', 'eve')).toBe('IDEMPOTENCY_CONFLICT')
+  expect(await app.post('pay', { to: 'bob' }, 'k'.repeat(201))).toBe('IDEMPOTENCY_CONFLICT')
+  expect(app.ran).toEqual(['bob'])
+})
+
+test('one that failed may be tried again under its key', async () => {
+  await using app = await start()
+  expect(await app.post('pay', { to: 'nobody' }, 'k')).toBe('There is nobody of that name.')
+  expect(await app.post('pay', { to: 'nobody' }, 'k')).toBe('There is nobody of that name.')
+  expect(app.ran).toEqual(['nobody', 'nobody'])
+})
+
+test('a result is remembered across servers and restarts', async () => {
+  const folder = await createFolder()
+  const store = lmdbStore({ path: folder.path })
+  for (const runs of [['bob'], []]) {
+    await using app = await start(systemClock, store)
+    expect(await app.post('pay', { to: 'bob' }, 'k')).toEqual(receipt(1))
+    expect(app.ran).toEqual(runs)
+  }
+  await store.close()
+  await folder.remove()
+})
+
+test('a result is forgotten after its window', async () => {
+  const clock = createFakeClock()
+  await using app = await start(clock)
+  await app.post('pay', { to: 'bob' }, 'k')
+  await clock.advance(24 * 3_600_000)
+  expect(await app.post('pay', { to: 'bob' }, 'k')).toEqual(receipt(2))
+})
+
+test('one whose server died in the middle is not run again: nobody knows how far it came', async () => {
+  const clock = createFakeClock()
+  const store = memoryStore({ clock })
+  // Time stands still for the one that dies: it renews nothing any more.
+  await using dying = await start(createFakeClock(), store)
+  const open = dying.hold()
+  const lost = dying.post('pay', { to: 'bob' }, 'k')
+  await eventually(() => dying.ran.length === 1)
+
+  await using next = await start(clock, store)
+  const repeated = next.post('pay', { to: 'bob' }, 'k')
+  await clock.advance(10_000)
+  expect(await repeated).toBe('OUTCOME_UNKNOWN')
+  expect(next.ran).toEqual([])
+  open()
+  await lost
+})
