@@ -92,9 +92,7 @@ export class Answers implements Replies {
   }
 
   next(value: unknown): void {
-    const bytes = isTrackedEnvelope(value)
-      ? this.#tracked(value)
-      : this.#result({ type: 'data', data: value })
+    const bytes = isTrackedEnvelope(value) ? this.#tracked(value) : this.#untracked(value)
     this.#credits?.spend(1, bytes)
   }
 
@@ -141,6 +139,12 @@ export class Answers implements Replies {
     }
     const [id, data] = envelope
     return this.#result({ type: 'data', data: { id, data }, id })
+  }
+
+  #untracked(data: unknown): number {
+    if (!this.#shared) return this.#result({ type: 'data', data })
+    const { messages, head } = this.#shared
+    return this.#writer.outlet.send(messages.toUntracked(head, data))
   }
 
   #result(result: ServerResult): number {

@@ -64,11 +64,16 @@ export interface Format<Piece extends string | Uint8Array = string | Uint8Array>
   readonly split: Split<Piece> | null
 }
 
-/** The message of an event in two pieces: the head is the subscriber's own, the tail is that of all who get the event. */
+/**
+ * The message of an event in two pieces: the head is the subscriber's own and made once, the tail is the event, and that
+ * of all who get it.
+ */
 export interface Split<Piece extends string | Uint8Array = string | Uint8Array> {
   head(envelope: Envelope): Piece
   /** @throws as `encode` does. */
   tail(id: string, data: unknown): Piece
+  /** Of an event without an id. @throws as `encode` does. */
+  untrackedTail(data: unknown): Piece
   join(head: Piece, tail: Piece): Piece
 }
 

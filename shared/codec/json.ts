@@ -9,6 +9,11 @@ export function jsonFormat(serialize: (value: unknown) => unknown): Format<strin
       head: envelope => JSON.stringify(envelope).slice(0, -1),
       tail: (id, data) =>
         `,"result":{"type":"data","data":${JSON.stringify(serialize({ id, data }))},"id":${JSON.stringify(id)}}}`,
+      untrackedTail(data) {
+        // undefined for what JSON has no word for, such as undefined itself: then there is no such member.
+        const json: string | undefined = JSON.stringify(serialize(data))
+        return json === undefined ? ',"result":{"type":"data"}}' : `,"result":{"type":"data","data":${json}}}`
+      },
       join: (head, tail) => head + tail,
     },
   }

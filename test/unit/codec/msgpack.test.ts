@@ -23,6 +23,8 @@ test('head and tail together are the message', () => {
     fc.property(envelope, fc.string(), anyValue, (envelope, id, data) => {
       const whole = encode({ ...envelope, result: { type: 'data', data: { id, data }, id } })
       expect(split?.join(split.head(envelope), split.tail(id, data))).toEqual(new Uint8Array(whole))
+      const untracked = encode({ ...envelope, result: { type: 'data', data } })
+      expect(split?.join(split.head(envelope), split.untrackedTail(data))).toEqual(new Uint8Array(untracked))
     }),
   )
 })
