@@ -14,6 +14,7 @@ import { flowOf } from './subscriptions/inbox.ts'
 import { Registry } from './subscriptions/registry.ts'
 import { Subscription, type ResultObserver } from './subscriptions/subscription.ts'
 import { SseTransport } from './transports/sse.ts'
+import { StreamTransport, type StreamPath } from './transports/stream.ts'
 import { WebSocketTransport } from './transports/websocket.ts'
 
 /** What is to be seen of the connection, as a store that React's `useSyncExternalStore` takes. */
@@ -60,9 +61,17 @@ export function sluiceLink<TRouter extends AnyRouter>(
   const serialize = (input: unknown): unknown => transformer.input.serialize(input)
   const overHttp = createHttp(resolved)
 
-  const connection = new Connection(resolved, (kind, reports) =>
-    kind === 'websocket' ? new WebSocketTransport(resolved, reports) : new SseTransport(resolved, reports),
-  )
+  const path: StreamPath = { heldBack: 'no' }
+  const connection = new Connection(resolved, (kind, reports) => {
+    switch (kind) {
+      case 'websocket':
+        return new WebSocketTransport(resolved, reports)
+      case 'stream':
+        return new StreamTransport(resolved, reports, path)
+      case 'sse':
+        return new SseTransport(resolved, reports)
+    }
+  })
   const subscriptions = new Registry(connection, { clock, retryDelayMs })
   const requests = new Requests(connection, { serialize, overHttp, onError })
   connection.carry(subscriptions)

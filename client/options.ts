@@ -43,8 +43,8 @@ interface Options {
    */
   readonly url: ValueOrFunction<string>
   /**
-   * Handed to `createContext` as `info.connectionParams`: as the first message of a WebSocket, in the query over
-   * HTTP. A function is asked afresh at each connect, so that a token is always a fresh one. Default: none.
+   * Handed to `createContext` as `info.connectionParams`: as the first message of a WebSocket, in the body of a
+   * stream's request, in the query of any other over HTTP. A function is asked afresh at each connect, so that a token is always a fresh one. Default: none.
    */
   readonly connectionParams?: ValueOrFunction<ConnectionParams>
   /**
@@ -55,8 +55,9 @@ interface Options {
     | HTTPHeaders
     | ((opts: { readonly opList: readonly Operation[] }) => HTTPHeaders | Promise<HTTPHeaders>)
   /**
-   * `auto` (default): a WebSocket where it can be opened, else streamed HTTP responses (SSE over `fetch`).
-   * `websocket` or `sse`: only that.
+   * `auto` (default): a WebSocket where it can be opened, else one streamed HTTP response for all subscriptions, else
+   * one for each (`sse`: the most that a stock server can do). While a lesser one is in use, the better ones are tried
+   * again in the background (`climbAfterMs`). `websocket`, `stream` or `sse`: only that.
    */
   readonly transport?: 'auto' | TransportKind
   /**
@@ -83,6 +84,12 @@ interface Options {
   readonly heartbeatMs?: number
   /** How long the server has to answer that before the connection is given up, in milliseconds. Default 10,000. */
   readonly heartbeatTimeoutMs?: number
+  /**
+   * How long a lesser transport serves before `auto` tries the better ones beside it, in milliseconds; with each try
+   * the next is put off for twice as long, up to 16 times. Default 60,000; `Infinity`: never. What has no cursor is
+   * not moved, and while there is any, all stay where they are.
+   */
+  readonly climbAfterMs?: number
   /**
    * How long a WebSocket that nothing needs stays open, in milliseconds. Default 30,000 in a page, and 1,000 in
    * Node, where an open socket keeps a finished program from ending (`link.close()` ends it at once).
@@ -118,6 +125,7 @@ export interface ResolvedOptions {
   readonly connectTimeoutMs: number
   readonly heartbeatMs: number
   readonly heartbeatTimeoutMs: number
+  readonly climbAfterMs: number
   readonly closeWhenIdleMs: number
   readonly onError: (error: Error) => void
   readonly clock: Clock
@@ -150,6 +158,7 @@ export function resolveOptions<TRouter extends AnyRouter>(
     connectTimeoutMs: duration('connectTimeoutMs', options.connectTimeoutMs, 10_000),
     heartbeatMs: duration('heartbeatMs', options.heartbeatMs, 30_000),
     heartbeatTimeoutMs: duration('heartbeatTimeoutMs', options.heartbeatTimeoutMs, 10_000),
+    climbAfterMs: duration('climbAfterMs', options.climbAfterMs, 60_000),
     closeWhenIdleMs: duration('closeWhenIdleMs', options.closeWhenIdleMs, inNode() ? 1_000 : 30_000),
     onError: options.onError ?? (error => console.error('[sluice]', error)),
     clock,
@@ -161,7 +170,7 @@ function transportsFor(
   hasWebSocket: boolean,
 ): readonly [TransportKind, ...TransportKind[]] {
   if (wish !== 'auto') return [wish]
-  return hasWebSocket ? ['websocket', 'sse'] : ['sse']
+  return hasWebSocket ? ['websocket', 'stream', 'sse'] : ['stream', 'sse']
 }
 
 function toTransformer(transformer: DataTransformerOptions | undefined): CombinedDataTransformer {

@@ -247,6 +247,13 @@ export const errorTable = {
     retry: 'resume',
     help: 'The store could not be reached. Nothing was appended; try again.',
   },
+  STREAMS_TAKEN: {
+    status: 503,
+    close: 4503,
+    trpc: 'SERVICE_UNAVAILABLE',
+    retry: 'resume',
+    help: 'Over streamed HTTP a page has two responses, and both carry subscriptions that cannot be moved. Give their events ids by tracked() or a topic, or start them together.',
+  },
   STREAM_INVALID: {
     status: 500,
     close: 4500,

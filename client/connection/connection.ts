@@ -8,7 +8,15 @@ import type { Timer } from '../../shared/clock.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Loss, Received, Transport, TransportReports } from '../transports/transport.ts'
-import { chooseTransport, createLadder, transportFailed, transportWorked } from './ladder.ts'
+import { Climber } from './climber.ts'
+import {
+  betterThan,
+  chooseTransport,
+  createLadder,
+  transportBarred,
+  transportFailed,
+  transportWorked,
+} from './ladder.ts'
 import { idle, step } from './machine.ts'
 import type { ConnectionEvent, ConnectionState, Effect, Reason, TransportKind } from './machine.ts'
 import { listenForHints } from './network.ts'
@@ -29,12 +37,14 @@ export interface Vehicle {
 export interface Passenger {
   /** Whether it needs the connection now. */
   readonly wanted: boolean
+  /** Whether it could go on over another transport from where it is. */
+  readonly movable: boolean
   /** A transport is being opened: what is handed to it is sent when it opens. */
   board(transport: Transport): void
   opened(transport: Transport): void
   /** @param size what of the bytes received is an event's share. */
   received(message: Received, size: number): void
-  interrupted(id: RequestId, loss: Loss): void
+  interrupted(ids: readonly RequestId[], loss: Loss): void
   /** The transport is to be used no more, though answers may still come from it. */
   left(transport: Transport, why: Reason): void
   /** Nothing more will come from it. */
@@ -72,6 +82,9 @@ export class Connection implements Vehicle {
   #stopListening: (() => void) | null = null
 
   #ladder: ReturnType<typeof createLadder>
+  readonly #climber: Climber
+  /** The better transport that is about to be adopted. */
+  #adoptee: Transport | null = null
   #lastId = 0
   #ended: SluiceError | null = null
 
@@ -80,6 +93,18 @@ export class Connection implements Vehicle {
     this.#createTransport = createTransport
     this.#ladder = createLadder(options.transports)
     this.#state = idle(options.clock.now())
+    this.#climber = new Climber({
+      clock: options.clock,
+      afterMs: options.climbAfterMs,
+      create: createTransport,
+      isMovable: () => this.#passengers.every(passenger => passenger.movable),
+      reached: (kind, transport, takeOver) => {
+        takeOver(this.#reportsOf(kind, () => transport, { heard: true }))
+        this.#ladder = transportWorked(this.#ladder, kind)
+        this.#adoptee = transport
+        this.#dispatch({ type: 'better', now: this.#now(), transport: kind })
+      },
+    })
   }
 
   carry(passenger: Passenger): void {
@@ -161,15 +186,15 @@ export class Connection implements Vehicle {
 
   #step(event: ConnectionEvent): void {
     const before = this.#state
-    const { now } = event
     const [state, ...effects] = step(before, event, {
-      transport: chooseTransport(this.#ladder, now),
+      transport: chooseTransport(this.#ladder),
       delayMs: this.#options.retryDelayMs,
     })
     this.#state = state
     for (const effect of effects) this.#carryOut(effect)
     if (state === before) return
     this.#listenWhileActive()
+    this.#climbWhileServed()
     if (state.at === 'waiting') this.mayRest()
     for (const listener of this.#listeners) this.#tell(listener)
   }
@@ -190,6 +215,8 @@ export class Connection implements Vehicle {
         return this.#abandon(effect.why)
       case 'retire':
         return this.#retire(effect.why)
+      case 'adopt':
+        return this.#adopt()
       case 'wake':
         this.#timer = this.#options.clock.after(
           effect.at - this.#now(),
@@ -211,32 +238,50 @@ export class Connection implements Vehicle {
   }
 
   #open(kind: TransportKind): void {
+    const transport: Transport = this.#createTransport(
+      kind,
+      this.#reportsOf(kind, () => transport),
+    )
+    this.#board(transport)
+  }
+
+  #board(transport: Transport): void {
+    this.#transport = transport
+    for (const passenger of this.#passengers) passenger.board(transport)
+  }
+
+  /** @param self the transport itself, which is not there yet when its reports are made. */
+  #reportsOf(kind: TransportKind, self: () => Transport, { heard } = { heard: false }): TransportReports {
     // A replaced transport may still call back: what it says counts only as long as it is the one.
-    const isCurrent = () => this.#transport === transport
-    let heard = false
-    const transport: Transport = this.#createTransport(kind, {
+    const isCurrent = () => this.#transport === self()
+    return {
       opened: () => {
         if (!isCurrent()) return
         this.#dispatch({ type: 'opened', now: this.#now() })
-        for (const passenger of this.#passengers) if (isCurrent()) passenger.opened(transport)
+        this.#tellOpened(self())
       },
       heard: () => {
         heard = true
-        this.#ladder = transportWorked(this.#ladder, kind, this.#now())
+        this.#ladder = transportWorked(this.#ladder, kind)
         if (isCurrent()) this.#dispatch({ type: 'heard', now: this.#now() })
       },
-      received: (message, size = 0) => this.#received(transport, message, size),
-      interrupted: (id, loss) => {
-        if (isCurrent()) for (const passenger of this.#passengers) passenger.interrupted(id, loss)
+      received: (message, size = 0) => this.#received(self(), message, size),
+      interrupted: (ids, loss) => {
+        if (isCurrent()) for (const passenger of this.#passengers) passenger.interrupted(ids, loss)
       },
       lost: loss => {
-        if (!heard) this.#ladder = transportFailed(this.#ladder, kind, this.#now())
-        if (isCurrent()) this.#dispatch({ type: 'lost', now: this.#now(), ...loss })
-        else this.#dropRetiring(transport, loss.why)
+        const others = loss.unsupported ? transportBarred(this.#ladder, kind) : null
+        if (others) this.#ladder = others
+        else if (!heard) this.#ladder = transportFailed(this.#ladder)
+        const known = { ...loss, retry: loss.retry || others !== null, unsupported: others !== null }
+        if (isCurrent()) this.#dispatch({ type: 'lost', now: this.#now(), ...known })
+        else this.#dropRetiring(self(), loss.why)
       },
-    })
-    this.#transport = transport
-    for (const passenger of this.#passengers) passenger.board(transport)
+    }
+  }
+
+  #tellOpened(transport: Transport): void {
+    for (const passenger of this.#passengers) if (this.#transport === transport) passenger.opened(transport)
   }
 
   #received(transport: Transport, message: Received, size: number): void {
@@ -265,6 +310,15 @@ export class Connection implements Vehicle {
     const timer = this.#options.clock.after(retireWithinMs, () => this.#dropRetiring(transport, why))
     this.#retiring.set(transport, timer)
     this.#dropIfAnswered(transport)
+  }
+
+  #adopt(): void {
+    const better = this.#adoptee
+    this.#adoptee = null
+    if (!better) return
+    this.#retire(new SluiceError('CONNECTION_LOST', 'A better transport works again, and takes over.'))
+    this.#board(better)
+    this.#tellOpened(better)
   }
 
   #leave(why: Reason): Transport | null {
@@ -301,6 +355,12 @@ export class Connection implements Vehicle {
       this.#stopListening?.()
       this.#stopListening = null
     }
+  }
+
+  #climbWhileServed(): void {
+    const { at } = this.#state
+    if (at === 'ready') this.#climber.watch(betterThan(this.#ladder, this.#state.transport))
+    else this.#climber.stop()
   }
 
   #now(): number {

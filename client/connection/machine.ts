@@ -15,7 +15,7 @@
  */
 import type { SluiceError } from '../../shared/errors.ts'
 
-export type TransportKind = 'websocket' | 'sse'
+export type TransportKind = 'websocket' | 'stream' | 'sse'
 
 /** Why a connection is not there: an error of the table, whose message is fit for a person. */
 export type Reason = SluiceError
@@ -63,7 +63,7 @@ export type ConnectionEvent =
   | { readonly type: 'heard'; readonly now: number }
   /**
    * It broke or could not be opened; `afterMs` is how long the server asked to be left alone, and `served` says that
-   * it ended politely after it had brought something.
+   * it ended politely after it had brought something. `unsupported`: another transport may be had at once.
    */
   | {
       readonly type: 'lost'
@@ -72,10 +72,13 @@ export type ConnectionEvent =
       readonly retry: boolean
       readonly afterMs?: number
       readonly served?: boolean
+      readonly unsupported?: boolean
     }
   /** The time to wait has passed. */
   | { readonly type: 'due'; readonly now: number }
   | { readonly type: 'hint'; readonly now: number; readonly hint: Hint }
+  /** A better transport works, and is to be used instead. */
+  | { readonly type: 'better'; readonly now: number; readonly transport: TransportKind }
   /** The server asked to be left for another connection. */
   | { readonly type: 'reconnect'; readonly now: number; readonly why: Reason }
   /** The application wants no more of it. */
@@ -88,6 +91,8 @@ export type Effect =
   | { readonly do: 'abandon'; readonly why: Reason }
   /** Close the transport when it has brought the answers that are still due. */
   | { readonly do: 'retire'; readonly why: Reason }
+  /** Use the better transport from now on, and close the present one as `retire` does. */
+  | { readonly do: 'adopt' }
   /** Set the one timer. */
   | { readonly do: 'wake'; readonly at: number }
   /** Cancel the one timer. */
@@ -144,6 +149,7 @@ const table: {
     heard: stay,
     lost: stay,
     due: stay,
+    better: stay,
     hint: stay,
     reconnect: stay,
     close: (_, event) => close(event),
@@ -157,6 +163,7 @@ const table: {
     heard: stay,
     lost: (state, event, plan) => fail(state.attempt + 1, event, plan),
     due: stay,
+    better: stay,
     // An attempt is under way, and has its own limit of time.
     hint: stay,
     reconnect: stay,
@@ -169,6 +176,10 @@ const table: {
     heard: state => [state.heard ? state : { ...state, heard: true }],
     lost: (state, event, plan) => fail(event.served ? 0 : failuresAfter(state, event.now), event, plan),
     due: stay,
+    better: (_, { now, transport }) => [
+      { at: 'ready', since: now, transport, attempt: 0, heard: true },
+      { do: 'adopt' },
+    ],
     hint: (state, event) => [state, { do: 'probe', hint: event.hint }],
     reconnect: (state, event, plan) => leave(failuresAfter(state, event.now), event, plan),
     close: (_, event) => close(event, { do: 'abandon', why: event.why }),
@@ -180,6 +191,7 @@ const table: {
     heard: stay,
     lost: stay,
     due: (state, event, plan) => open(event.now, state.attempt, plan),
+    better: stay,
     hint: (state, event, plan) => {
       if (event.now < state.notBefore) return [state]
       const [opening, ...effects] = open(event.now, state.attempt, plan)
@@ -195,6 +207,7 @@ const table: {
     heard: stay,
     lost: stay,
     due: stay,
+    better: stay,
     hint: stay,
     reconnect: stay,
     close: stay,
@@ -210,6 +223,10 @@ function open(now: number, attempt: number, { transport }: Plan): Step {
 
 function fail(attempt: number, event: EventOf<'lost'>, plan: Plan): Step {
   const { now, why } = event
+  if (event.unsupported) {
+    const [opening, ...effects] = open(now, attempt, plan)
+    return [opening, { do: 'abandon', why }, ...effects]
+  }
   if (!event.retry) {
     return [
       { at: 'closed', since: now, why },

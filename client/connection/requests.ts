@@ -45,6 +45,9 @@ export class Requests implements Passenger {
     return this.#entries.size > 0
   }
 
+  /** What was sent is answered over the transport that it was sent on. */
+  readonly movable = true
+
   /** Takes a query or mutation in, and returns its withdrawal: what has been sent may happen all the same. */
   add(operation: Operation, observer: ResultObserver): () => void {
     const entry: Entry = { operation, observer, sent: null, http: null }

@@ -23,7 +23,7 @@ interface Entry {
   asked: RequestId | null
   startedAt: number | null
   failures: number
-  retry: Timer | null
+  retry: Pick<Timer, 'cancel'> | null
   /** It is asked for when its consumer has taken what it has. */
   draining: boolean
 }
@@ -44,6 +44,13 @@ export class Registry implements Passenger {
 
   get wanted(): boolean {
     return this.#entries.size > 0
+  }
+
+  get movable(): boolean {
+    for (const { asked, subscription } of this.#entries) {
+      if (asked !== null && subscription.cursor === undefined) return false
+    }
+    return true
   }
 
   /** Takes a subscription in, and returns its removal. */
@@ -99,11 +106,10 @@ export class Registry implements Passenger {
     }
   }
 
-  interrupted(id: RequestId, loss: Loss): void {
-    const entry = this.#asked.get(id)
-    if (!entry) return
-    if (loss.retry) this.#askLater(entry, loss.why, loss)
-    else this.#finish(entry, loss.why)
+  interrupted(ids: readonly RequestId[], loss: Loss): void {
+    const entries = ids.flatMap(id => this.#asked.get(id) ?? [])
+    if (loss.retry) this.#askLater(entries, loss.why, loss)
+    else for (const entry of entries) this.#finish(entry, loss.why)
   }
 
   left(transport: Transport, why: SluiceError): void {
@@ -186,31 +192,42 @@ export class Registry implements Passenger {
   #failed(entry: Entry, error: ClientError): void {
     const retry = retryOf(error)
     if (retry === 'never') return this.#finish(entry, error)
-    this.#askLater(entry, error)
+    this.#askLater([entry], error)
     // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
     if (retry === 'elsewhere' && this.#transport?.request) {
       this.#vehicle.leave(new SluiceError('DRAINING', error.message, { cause: error }))
     }
   }
 
+  /** Those that broke together are asked for together. */
   #askLater(
-    entry: Entry,
+    entries: readonly Entry[],
     why: SluiceError | ClientError,
     { afterMs = 0, served = false }: Partial<Loss> = {},
   ): void {
     const { clock, retryDelayMs } = this.#options
-    const healthy = entry.startedAt !== null && clock.now() - entry.startedAt >= healthyAfterMs
-    entry.failures = healthy || served ? 0 : entry.failures + 1
-    this.#unask(entry)
-    entry.retry = clock.after(
-      Math.max(afterMs, retryDelayMs(entry.failures)),
-      () => {
+    for (const entry of entries) {
+      const healthy = entry.startedAt !== null && clock.now() - entry.startedAt >= healthyAfterMs
+      entry.failures = healthy || served ? 0 : entry.failures + 1
+      this.#unask(entry)
+    }
+    const delayMs = Math.max(afterMs, retryDelayMs(Math.max(...entries.map(({ failures }) => failures))))
+    const waiting = new Set(entries)
+    const askAll = () => {
+      for (const entry of waiting) {
         entry.retry = null
         if (this.#transport) this.#ask(entry, this.#transport)
-      },
-      { keepAlive: true },
-    )
-    entry.subscription.connecting(why)
+      }
+    }
+    const timer = clock.after(delayMs, askAll, { keepAlive: true })
+    for (const entry of entries) {
+      const cancel = () => {
+        waiting.delete(entry)
+        if (waiting.size === 0) timer.cancel()
+      }
+      entry.retry = { cancel }
+    }
+    for (const entry of entries) entry.subscription.connecting(why)
   }
 
   #finish(entry: Entry, why: SluiceError | ClientError): void {

@@ -66,7 +66,16 @@ export class Subscription {
     this.#asked += 1
     if (this.#asked > 1) this.#repeats.expect()
     const { path, input: own, serialized, flow } = this.#options
-    return { id, path, input: { own, serialized }, lastEventId: this.#cursor, again: this.#sent, flow }
+    return {
+      id,
+      path,
+      input: { own, serialized },
+      lastEventId: this.#cursor,
+      again: this.#sent,
+      flow,
+      cursor: () => this.#cursor,
+      askAgain: () => this.#repeats.expect(),
+    }
   }
 
   /** What was asked for has been sent, so that the server may have begun. */

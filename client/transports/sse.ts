@@ -102,7 +102,7 @@ export class SseTransport implements Transport {
   #interrupted(id: RequestId, loss: Loss): void {
     if (this.#over) return
     this.#streams.delete(id)
-    if (this.#streams.size > 0) this.#reports.interrupted(id, loss)
+    if (this.#streams.size > 0) this.#reports.interrupted([id], loss)
     else this.#lose(loss)
   }
 

@@ -2,7 +2,7 @@
  * What the connection needs of a transport. One transport is one attempt: it opens once, and once it is lost nothing
  * more comes from it. What is handed to it before it is open is sent when it opens.
  */
-import type { TRPCClientError } from '@trpc/client'
+import type { Operation, TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { errorTable, isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
@@ -57,6 +57,10 @@ export interface AskedSubscription {
   readonly again: boolean
   /** The consumer's room, where it says so: a transport that can stop reading then does. */
   readonly flow: Flow | undefined
+  /** Where it stands by now; undefined while it could not be resumed. */
+  cursor(): string | undefined
+  /** It is about to be asked for once more under this id, after its cursor: what comes again then is dropped. */
+  askAgain(): void
 }
 
 /** What was received, in tRPC's client shapes: through the transformer, errors as `TRPCClientError`. */
@@ -91,6 +95,10 @@ export interface Loss {
   readonly afterMs?: number
   /** The server ended it politely after it had brought something: no failure, and no reason to wait longer. */
   readonly served?: boolean
+  /** Nothing at all has come in time: the server is not there, or somebody holds its answer back. */
+  readonly unanswered?: boolean
+  /** Somebody answered who does not know this transport, or forbids it: if there is another, it is to be used. */
+  readonly unsupported?: boolean
 }
 
 /** To whom a transport reports. Never called again after `lost`, or after `close()`. */
@@ -100,8 +108,8 @@ export interface TransportReports {
   heard(): void
   /** @param size what of the bytes received is an event's share: of text, its characters. */
   received(message: Received, size?: number): void
-  /** One subscription broke while the transport goes on; it has to be asked for again. */
-  interrupted(id: RequestId, loss: Loss): void
+  /** These subscriptions broke together while the transport goes on; they have to be asked for again. */
+  interrupted(ids: readonly RequestId[], loss: Loss): void
   lost(loss: Loss): void
 }
 
@@ -110,4 +118,9 @@ export function toLoss(thrown: unknown, what: string): Loss {
   if (isSluiceError(thrown)) return { why: thrown, retry: errorTable[thrown.code].retry !== 'never' }
   const cause = toError(thrown)
   return { why: new SluiceError('CONNECTION_LOST', `${what}: ${cause.message}`, { cause }), retry: true }
+}
+
+/** A subscription as the application's `headers` function gets it. */
+export function toOperation(id: RequestId, path: string, input: AskedInput): Operation {
+  return { id: Number(id), type: 'subscription', path, input: input.own, context: {}, signal: null }
 }

@@ -1,6 +1,7 @@
 /** The link's one url as each transport needs it. */
 import { SluiceError, quote } from '../../shared/errors.ts'
 import { againParam, askForExtensions } from '../../shared/protocol/negotiate.ts'
+import { streamPath } from '../../shared/protocol/stream.ts'
 import type { ConnectionParams } from '../options.ts'
 
 /**
@@ -21,8 +22,8 @@ export function toHttpUrl(url: string, params: ConnectionParams): string {
   return params === null ? absolute : withParam(absolute, 'connectionParams', JSON.stringify(params))
 }
 
-/** The address of one subscription's stream: tRPC's, with our wish for extensions. */
-export function toStreamUrl(
+/** The address of one subscription over SSE: tRPC's, with our wish for extensions. */
+export function toSubscriptionUrl(
   httpUrl: string,
   asked: {
     readonly path: string
@@ -31,13 +32,22 @@ export function toStreamUrl(
     readonly again: boolean
   },
 ): string {
-  const [base = '', query] = httpUrl.split('?', 2)
-  let url = `${base.replace(/\/$/, '')}/${asked.path}${query === undefined ? '' : `?${query}`}`
+  let url = below(httpUrl, asked.path)
   const input = JSON.stringify(asked.input)
   if (input !== undefined) url = withParam(url, 'input', input)
   if (asked.lastEventId !== undefined) url = withParam(url, 'lastEventId', asked.lastEventId)
   if (asked.again) url = withParam(url, againParam, '1')
   return askForExtensions(url)
+}
+
+/** The address to which the list of a stream's subscriptions is posted. */
+export function toStreamUrl(httpUrl: string): string {
+  return askForExtensions(below(httpUrl, streamPath))
+}
+
+function below(httpUrl: string, path: string): string {
+  const [base = '', query] = httpUrl.split('?', 2)
+  return `${base.replace(/\/$/, '')}/${path}${query === undefined ? '' : `?${query}`}`
 }
 
 function toAbsolute(url: string): string {

@@ -54,7 +54,7 @@ const schedules = fc.record({
   faults: fc.array(fault, { minLength: 4, maxLength: 20, size: 'max' }),
 })
 
-const numRuns = Math.ceil(Number(process.env['FAULT_SCHEDULES'] ?? 200) / 2)
+const numRuns = Math.ceil(Number(process.env['FAULT_SCHEDULES'] ?? 200) / 3)
 const seed = process.env['FAULT_SEED'] === undefined ? Date.now() | 0 : Number(process.env['FAULT_SEED'])
 
 const t = initTRPC.create({ transformer: superjson })
@@ -75,7 +75,7 @@ interface Tally {
 }
 
 async function play(
-  transport: 'websocket' | 'sse',
+  transport: 'websocket' | 'stream' | 'sse',
   { ringSize, faults }: { ringSize: number; faults: readonly Fault[] },
   tally: Tally,
 ): Promise<void> {
@@ -158,7 +158,7 @@ async function play(
   tally.connections += app.proxy.accepted
 }
 
-for (const transport of ['websocket', 'sse'] as const) {
+for (const transport of ['websocket', 'stream', 'sse'] as const) {
   test.concurrent(
     `over ${transport}, every subscriber sees every event once and in order, whatever breaks`,
     { timeout: 0 },

@@ -29,7 +29,7 @@ function createApp() {
 
 const complete = (delivered: number) => ({ delivered, missing: [], repeated: [], outOfOrder: [] })
 
-test.each(['websocket', 'sse'] as const)(
+test.each(['websocket', 'stream', 'sse'] as const)(
   'a subscriber over %s that comes back after a cut sees every event once, in order',
   async transport => {
     const { options, publish } = createApp()

@@ -7,6 +7,15 @@ import { sluiceLink, type SluiceLink, type SluiceLinkOptions } from 'trpc-sluice
 import { createRecorder, type Recorder } from 'trpc-sluice/testing'
 import type { Router } from './server.ts'
 
+/** Every server with every transport that it knows. */
+export const matrix = [
+  { kind: 'stock tRPC', transport: 'websocket' },
+  { kind: 'stock tRPC', transport: 'sse' },
+  { kind: 'Sluice', transport: 'websocket' },
+  { kind: 'Sluice', transport: 'stream' },
+  { kind: 'Sluice', transport: 'sse' },
+] as const
+
 export interface TestClient extends Disposable {
   readonly link: SluiceLink<Router>
   readonly client: TRPCClient<Router>

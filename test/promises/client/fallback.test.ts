@@ -9,8 +9,13 @@ import { startServer } from './server.ts'
 const complete = (delivered: number) => ({ delivered, missing: [], repeated: [], outOfOrder: [] })
 
 describe.each(['stock tRPC', 'Sluice'] as const)('from %s', kind => {
+  /** What the client finds where it cannot have a WebSocket: a stock server knows no stream of many. */
+  const overHttp = kind === 'Sluice' ? 'stream' : 'sse'
+  const openingOverHttp =
+    kind === 'Sluice' ? ['opening stream', 'ready stream'] : ['opening stream', 'opening sse', 'ready sse']
+
   test.each([403, 'drop', 'silence'] as const)(
-    'upgrades answered by %s: two attempts, and then SSE',
+    'upgrades answered by %s: two attempts, and then the next best',
     async answer => {
       await using server = await startServer(kind)
       await using proxy = await createFaultProxy({ target: server.url })
@@ -24,8 +29,7 @@ describe.each(['stock tRPC', 'Sluice'] as const)('from %s', kind => {
         'waiting',
         'opening websocket',
         'waiting',
-        'opening sse',
-        'ready sse',
+        ...openingOverHttp,
       ])
       expect(told.filter(word => word.startsWith('error'))).toEqual([])
       // Queries find their way too, and what worked is remembered.
@@ -34,11 +38,11 @@ describe.each(['stock tRPC', 'Sluice'] as const)('from %s', kind => {
       server.log.publish(3)
       await seen.until(3)
       expect(seen.report(3)).toEqual(complete(3))
-      expect(client.states.slice(-3)).toEqual(['waiting', 'opening sse', 'ready sse'])
+      expect(client.states.slice(-3)).toEqual(['waiting', `opening ${overHttp}`, `ready ${overHttp}`])
     },
   )
 
-  test('a WebSocket that is forbidden in mid-subscription: it goes on over SSE from where it was', async () => {
+  test('a WebSocket that is forbidden in mid-subscription: it goes on over HTTP from where it was', async () => {
     await using server = await startServer(kind)
     await using proxy = await createFaultProxy({ target: server.url })
     using client = connect({ url: proxy.httpUrl })
@@ -50,7 +54,7 @@ describe.each(['stock tRPC', 'Sluice'] as const)('from %s', kind => {
     server.log.publish(...range(6, 10))
     await seen.until(10)
     expect(seen.report(10)).toEqual(complete(10))
-    expect(client.states.at(-1)).toBe('ready sse')
+    expect(client.states.at(-1)).toBe(`ready ${overHttp}`)
   })
 
   test('a middle box that opens WebSockets and lets nothing through is found out', async () => {
@@ -70,7 +74,7 @@ describe.each(['stock tRPC', 'Sluice'] as const)('from %s', kind => {
     const { seen } = follow(client)
     server.log.publish(1)
     await seen.until(1)
-    expect(client.states.at(-1)).toBe('ready sse')
+    expect(client.states.at(-1)).toBe(`ready ${overHttp}`)
   })
 
   test('a constructor that throws, as under a content security policy, is a failed attempt', async () => {
@@ -82,7 +86,7 @@ describe.each(['stock tRPC', 'Sluice'] as const)('from %s', kind => {
     const { seen } = follow(client)
     server.log.publish(1)
     await seen.until(1)
-    expect(client.states.at(-1)).toBe('ready sse')
+    expect(client.states.at(-1)).toBe(`ready ${overHttp}`)
     expect(client.errors.map(error => error.message)).toEqual(['refused to connect', 'refused to connect'])
   })
 
@@ -93,7 +97,7 @@ describe.each(['stock tRPC', 'Sluice'] as const)('from %s', kind => {
     server.log.publish(1)
     await seen.until(1)
     await server.stop()
-    await eventually(() => client.states.includes('opening sse'))
+    await eventually(() => client.states.includes(`opening ${overHttp}`))
     await server.start()
     server.log.publish(2)
     await seen.until(2)
@@ -104,13 +108,13 @@ describe.each(['stock tRPC', 'Sluice'] as const)('from %s', kind => {
 describe('in Node 20, which has no WebSocket of its own', () => {
   const hasGlobal = 'WebSocket' in globalThis
 
-  test.runIf(!hasGlobal)('auto means SSE from the start', async () => {
-    await using server = await startServer('stock tRPC')
+  test.runIf(!hasGlobal)('auto means HTTP from the start', async () => {
+    await using server = await startServer('Sluice')
     using client = connect({ url: server.url, WebSocket: undefined })
     const { seen } = follow(client)
     server.log.publish(1)
     await seen.until(1)
-    expect(client.states).toEqual(['opening sse', 'ready sse'])
+    expect(client.states).toEqual(['opening stream', 'ready stream'])
   })
 
   test.runIf(!hasGlobal)('asking for one is an error that says what to do', async () => {

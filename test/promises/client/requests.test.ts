@@ -1,12 +1,8 @@
 /** Queries and mutations on the link: each is answered once, or its caller learns what is known. */
 import { eventually } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
-import { connect, follow } from './connect.ts'
+import { connect, follow, matrix } from './connect.ts'
 import { freePort, startServer } from './server.ts'
-
-const matrix = (['stock tRPC', 'Sluice'] as const).flatMap(kind =>
-  (['websocket', 'sse'] as const).map(transport => ({ kind, transport })),
-)
 
 describe.each(matrix)('over $transport, from $kind', ({ kind, transport }) => {
   test('are answered, many at a time, through the transformer', async () => {

@@ -6,12 +6,8 @@ import { iterate } from 'trpc-sluice/client'
 import { eventually } from 'trpc-sluice/testing'
 import { WebSocketServer } from 'ws'
 import { describe, expect, test } from 'vitest'
-import { connect, follow, range } from './connect.ts'
+import { connect, follow, matrix, range } from './connect.ts'
 import { startServer } from './server.ts'
-
-const matrix = (['stock tRPC', 'Sluice'] as const).flatMap(kind =>
-  (['websocket', 'sse'] as const).map(transport => ({ kind, transport })),
-)
 
 describe.each(matrix)('over $transport, from $kind', ({ kind, transport }) => {
   test('events come through the transformer, tracked ones with their id', async () => {

@@ -5,7 +5,7 @@ import { createTopic, resumable } from 'trpc-sluice/server'
 import type { FaultProxy } from 'trpc-sluice/testing'
 import { z } from 'zod'
 
-export const carriers = ['websocket', 'sse'] as const
+export const carriers = ['websocket', 'stream', 'sse'] as const
 
 interface Context {
   /** From the connection params, where a test has any. */

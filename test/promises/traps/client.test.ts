@@ -166,7 +166,8 @@ describe.each(carriers)('over %s', transport => {
     app.proxy.stall()
     await publish(2)
     offerAll()
-    expect(clock.pending).toBe(1) // the probe's over WebSocket, the attempt's over SSE
+    await nextTurn()
+    expect(clock.pending).toBe(1) // the probe's over WebSocket, the attempt's over HTTP
     await clock.advance(2_000)
     app.proxy.resume()
     await clock.advance(1_000)

@@ -46,6 +46,7 @@ function create() {
   })
   const passenger = {
     wanted: true,
+    movable: true,
     awaits: false,
     board: () => told.push('board'),
     opened: () => told.push('opened'),
@@ -97,7 +98,7 @@ describe('a connection', () => {
     old?.reports.heard()
     old?.reports.received({ type: 'stopped', id: 1 })
     old?.reports.received({ type: 'reconnect' })
-    old?.reports.interrupted(1, cut)
+    old?.reports.interrupted([1], cut)
     old?.reports.lost(cut)
     old?.reports.lost({ ...cut, retry: false })
     expect([at(), told, made.length]).toEqual(['ready', [], 2])

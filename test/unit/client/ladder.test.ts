@@ -1,73 +1,72 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
-  bestAgainAfterMs,
+  betterThan,
   chooseTransport,
   createLadder,
+  transportBarred,
   transportFailed,
   transportWorked,
   type Ladder,
 } from '../../../client/connection/ladder.ts'
 import type { TransportKind } from '../../../client/connection/machine.ts'
 
-const both = createLadder(['websocket', 'sse'])
+const all = createLadder(['websocket', 'stream', 'sse'])
 
 /** The transports of so many attempts that all fail. */
-function failing(
-  ladder: Ladder,
-  attempts: number,
-  now = 0,
-): { readonly kinds: TransportKind[]; ladder: Ladder } {
+function failing(ladder: Ladder, attempts: number): { readonly kinds: TransportKind[]; ladder: Ladder } {
   const kinds: TransportKind[] = []
   for (let i = 0; i < attempts; i++) {
-    const kind = chooseTransport(ladder, now)
-    kinds.push(kind)
-    ladder = transportFailed(ladder, kind, now)
+    kinds.push(chooseTransport(ladder))
+    ladder = transportFailed(ladder)
   }
   return { kinds, ladder }
 }
 
-test('tries the WebSocket twice, and then alternates until something works', () => {
-  expect(failing(both, 6).kinds).toEqual(['websocket', 'websocket', 'sse', 'websocket', 'sse', 'websocket'])
+test('tries the best twice, and then alternates until something works', () => {
+  const { kinds } = failing(all, 7)
+  expect(kinds).toEqual(['websocket', 'websocket', 'stream', 'sse', 'websocket', 'stream', 'sse'])
 })
 
-test('stays with what worked, and tries the best again after five minutes, once', () => {
-  const fallen = transportWorked(failing(both, 2).ladder, 'sse', 1_000)
-  expect(chooseTransport(fallen, 2_000)).toBe('sse')
-  expect(chooseTransport(fallen, 1_000 + bestAgainAfterMs - 1)).toBe('sse')
-  const later = 1_000 + bestAgainAfterMs
-  expect(chooseTransport(fallen, later)).toBe('websocket')
-  const failedAgain = transportFailed(fallen, 'websocket', later)
-  expect(chooseTransport(failedAgain, later)).toBe('sse')
-  const worksOn = transportWorked(failedAgain, 'sse', later)
-  expect(chooseTransport(worksOn, later + bestAgainAfterMs - 1)).toBe('sse')
-  expect(chooseTransport(worksOn, later + bestAgainAfterMs)).toBe('websocket')
+test('stays with what worked, and knows what would be better', () => {
+  const fallen = transportWorked(failing(all, 2).ladder, 'sse')
+  expect(chooseTransport(fallen)).toBe('sse')
+  expect(betterThan(fallen, 'sse')).toEqual(['websocket', 'stream'])
+  expect(betterThan(fallen, 'websocket')).toEqual([])
 })
 
-test('has more patience with a WebSocket that has worked before: servers restart', () => {
-  const proven = transportWorked(both, 'websocket', 0)
-  expect(failing(proven, 7).kinds).toEqual([...Array(5).fill('websocket'), 'sse', 'websocket'])
+test('has more patience with what has worked before: servers restart', () => {
+  const { kinds } = failing(transportWorked(all, 'websocket'), 8)
+  expect(kinds).toEqual([...Array(5).fill('websocket'), 'stream', 'sse', 'websocket'])
+})
+
+test('leaves out at once what there is not, until it works after all', () => {
+  const barred = transportBarred(transportWorked(all, 'stream'), 'stream')
+  if (!barred) throw new Error('there are others')
+  expect(failing(barred, 4).kinds).toEqual(['sse', 'websocket', 'sse', 'websocket'])
+  expect(chooseTransport(transportWorked(barred, 'stream'))).toBe('stream')
+  expect(transportBarred(createLadder(['stream']), 'stream')).toBe(null)
 })
 
 test('with one transport there is nothing to choose', () => {
   expect(new Set(failing(createLadder(['sse']), 20).kinds)).toEqual(new Set(['sse']))
 })
 
-test('whatever happened before, either transport is tried within a few attempts', () => {
+test('whatever happened before, each transport that is not barred is tried within a few attempts', () => {
   const happening = fc.record({
-    worked: fc.boolean(),
-    kind: fc.constantFrom<TransportKind>('websocket', 'sse'),
-    afterMs: fc.nat(bestAgainAfterMs),
+    what: fc.constantFrom('worked', 'failed', 'barred'),
+    kind: fc.constantFrom<TransportKind>('websocket', 'stream', 'sse'),
   })
   fc.assert(
     fc.property(fc.array(happening, { maxLength: 20 }), happenings => {
-      let ladder = both
-      let now = 0
-      for (const { worked, kind, afterMs } of happenings) {
-        now += afterMs
-        ladder = worked ? transportWorked(ladder, kind, now) : transportFailed(ladder, kind, now)
+      let ladder = all
+      for (const { what, kind } of happenings) {
+        if (what === 'worked') ladder = transportWorked(ladder, kind)
+        else if (what === 'failed') ladder = transportFailed(ladder)
+        else ladder = transportBarred(ladder, kind) ?? ladder
       }
-      expect(new Set(failing(ladder, 7, now).kinds).size).toBe(2)
+      const usable = ladder.kinds.filter(kind => !ladder.barred.includes(kind))
+      expect(new Set(failing(ladder, 8).kinds)).toEqual(new Set(usable))
     }),
   )
 })

@@ -40,6 +40,9 @@ class Owner {
       case 'probe':
         if (this.transport === 'none') throw new Error('nothing to probe')
         return
+      case 'adopt':
+        if (this.transport === 'none') throw new Error('nothing to replace')
+        return
       case 'dismiss':
         return
       default:
@@ -59,6 +62,7 @@ const move: fc.Arbitrary<Move> = fc.record({
     ...(['rest', 'reconnect'] as const).map(type =>
       fc.constant((now: number): ConnectionEvent => ({ type, now, why })),
     ),
+    fc.constant((now: number): ConnectionEvent => ({ type: 'better', now, transport: 'websocket' })),
     fc.constantFrom('network' as const, 'visible' as const).map(hint => (now: number): ConnectionEvent => ({
       type: 'hint',
       now,
@@ -68,14 +72,9 @@ const move: fc.Arbitrary<Move> = fc.record({
       .record({
         retry: fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, fc.boolean()),
         afterMs: fc.nat(900),
+        unsupported: fc.boolean(),
       })
-      .map(({ retry, afterMs }) => (now: number): ConnectionEvent => ({
-        type: 'lost',
-        now,
-        why,
-        retry,
-        afterMs,
-      })),
+      .map(loss => (now: number): ConnectionEvent => ({ type: 'lost', now, why, ...loss })),
     { weight: 1, arbitrary: fc.constant((now: number): ConnectionEvent => ({ type: 'close', now, why })) },
   ),
 })

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { toHttpUrl, toStreamUrl, toWebSocketUrl } from '../../../client/transports/url.ts'
+import { toHttpUrl, toSubscriptionUrl, toWebSocketUrl } from '../../../client/transports/url.ts'
 
 test.each([
   ['http://a/trpc', 'ws://a/trpc?sluice=1'],
@@ -23,7 +23,7 @@ test('over HTTP the connection params are in the query', () => {
 
 test("a stream's address is tRPC's own, with the cursor beside the input", () => {
   const asked = { path: 'rooms.on', input: { room: 'a b' }, lastEventId: 'x.y.4', again: true }
-  const url = new URL(toStreamUrl('http://a/trpc/?k=1', asked))
+  const url = new URL(toSubscriptionUrl('http://a/trpc/?k=1', asked))
   expect(url.pathname).toBe('/trpc/rooms.on')
   expect([...url.searchParams]).toEqual([
     ['k', '1'],
@@ -32,9 +32,9 @@ test("a stream's address is tRPC's own, with the cursor beside the input", () =>
     ['again', '1'],
     ['sluice', '1'],
   ])
-  expect(toStreamUrl('http://a', { path: 'p', input: undefined, lastEventId: undefined, again: false })).toBe(
-    'http://a/p?sluice=1',
-  )
+  expect(
+    toSubscriptionUrl('http://a', { path: 'p', input: undefined, lastEventId: undefined, again: false }),
+  ).toBe('http://a/p?sluice=1')
 })
 
 afterEach(() => void vi.unstubAllGlobals())

@@ -1,0 +1,82 @@
+/** One response for several subscriptions: each of its events is a message, as over a WebSocket. */
+import { SluiceError } from '../../shared/errors.ts'
+import type { ClientMessage } from '../../shared/protocol/messages.ts'
+import type { StreamBody } from '../../shared/protocol/stream.ts'
+import type { ResolvedOptions } from '../options.ts'
+import { decodeFrame } from './decode.ts'
+import { EventResponse, type EventReports } from './event-response.ts'
+import { refusal } from './refusal.ts'
+import { toOperation } from './transport.ts'
+import type { AskedSubscription, Loss, Received } from './transport.ts'
+import { toHttpUrl, toStreamUrl } from './url.ts'
+
+export interface StreamRequest {
+  readonly asked: readonly AskedSubscription[]
+  readonly timeoutMs: number
+  /** How long the server is to wait for news before it ends the response; undefined: it is not to end it. */
+  readonly holdMs: number | undefined
+  /** Whether one of those that are still wanted has a consumer without room. */
+  room(): Promise<void> | null
+}
+
+export interface MessageReports extends Pick<EventReports, 'connected' | 'ended'> {
+  /** @param size what of the bytes received is its share. */
+  received(message: Received, size: number): void
+  lost(loss: Loss): void
+}
+
+/** Posts the list at once. */
+export function openStreamResponse(
+  options: ResolvedOptions,
+  { asked, holdMs, ...request }: StreamRequest,
+  reports: MessageReports,
+): EventResponse {
+  const { url, connectionParams, headers, transformer } = options
+
+  const prepare = async () => {
+    const opList = asked.map(({ id, path, input }) => toOperation(id, path, input))
+    const [base, params, extra] = await Promise.all([url(), connectionParams?.() ?? null, headers(opList)])
+    const subscriptions = asked.map(one => toMessage(one))
+
+    const body: StreamBody = { subscriptions, connectionParams: params, holdMs }
+    return { url: toStreamUrl(toHttpUrl(base, null)), headers: extra, body: JSON.stringify(body) }
+  }
+
+  return new EventResponse(
+    options,
+    { ...request, prepare },
+    {
+      ...reports,
+      heard: () => {}, // `connected` is what tells a stream from anything else
+      event({ event, data }) {
+        if (event !== undefined && event !== 'message') return // another's extension
+        for (const message of decodeFrame(data, transformer.output)) reports.received(message, data.length)
+      },
+      refused: async response => reports.lost(await toRefusal(response, options)),
+    },
+  )
+}
+
+function toMessage({ id, path, input, again, cursor }: AskedSubscription): ClientMessage {
+  const lastEventId = cursor()
+  const params = {
+    path,
+    input: input.serialized,
+    ...(lastEventId !== undefined && { lastEventId }),
+    ...(again && { again }),
+  }
+  return { id, method: 'subscription', params }
+}
+
+/**
+ * What passes is waited for. Any other answer comes from somebody who knows nothing of streams, or forbids them; only
+ * a page in place of a stream may be a portal that wants a login first, and is asked again if there is nothing else.
+ */
+async function toRefusal(response: Response, options: ResolvedOptions): Promise<Loss> {
+  const outcome = await refusal(response, 0, options)
+  if ('why' in outcome) return response.ok ? { ...outcome, unsupported: true } : outcome
+  const cause = outcome.type === 'error' ? outcome.error : undefined
+  const message = `The server answered the request for a stream with HTTP status ${response.status}.`
+  const why = new SluiceError('CONNECTION_REFUSED', message, { data: { status: response.status }, cause })
+  return { why, retry: false, unsupported: true }
+}
