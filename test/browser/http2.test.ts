@@ -11,7 +11,7 @@ test('200 subscriptions over SSE share one HTTP/2 connection, and each sees ever
   await using browser = await openBrowser()
   await using ann = await openPage(browser, server.url, { ignoreHTTPSErrors: true })
   await ann.page.waitForFunction(() => crowd.started === 200)
-  expect(sluice.stats().connections).toEqual({ websocket: 0, sse: 200 })
+  expect(sluice.stats().connections).toEqual({ websocket: 0, stream: 0, sse: 200 })
 
   for (let n = 1; n <= 50; n++) await topic.publish('k', { n })
   await ann.page.waitForFunction(() => crowd.seen.every(numbers => numbers.length >= 50))

@@ -79,6 +79,7 @@ test('what is collected are connections, subscribers, events, encodings and refu
 
   expect(await app.collect()).toEqual({
     'sluice.connections websocket': 2,
+    'sluice.connections stream': 0,
     'sluice.connections sse': 1,
     'sluice.subscriptions': 3,
     'sluice.buffered': 0,

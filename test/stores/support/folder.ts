@@ -5,5 +5,6 @@ import { join } from 'node:path'
 /** A new empty folder for one test. */
 export async function createFolder() {
   const path = await mkdtemp(join(tmpdir(), 'sluice-store-'))
-  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+  const remove = () => rm(path, { recursive: true, force: true })
+  return { path, remove, [Symbol.asyncDispose]: remove }
 }
