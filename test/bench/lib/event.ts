@@ -1,11 +1,9 @@
 import superjson from 'superjson'
 import { z } from 'zod'
+import { mark } from './mark.ts'
 
 export const Event = z.object({ n: z.number(), at: z.date(), symbol: z.string(), note: z.string() })
 export type Event = z.output<typeof Event>
-
-/** Stands once in each event, and nowhere else on the wire: what a load client counts. */
-export const mark = '^^'
 
 const words = 'the quick brown fox jumps over the lazy dog '
 

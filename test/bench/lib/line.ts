@@ -1,5 +1,5 @@
 import net from 'node:net'
-import { mark } from './event.ts'
+import { mark } from './mark.ts'
 import type { Exchange } from './peer.ts'
 import { clientFrame } from './requests.ts'
 

@@ -1,5 +1,5 @@
 /** The readers, as a process of its own: bare sockets, so that they are not what is measured. */
-import { mark } from './event.ts'
+import { mark } from './mark.ts'
 import { Line } from './line.ts'
 import type { LoadCommand, LoadReport } from './messages.ts'
 import type { Opening } from './peer.ts'

@@ -1,0 +1,1 @@
+export { createTRPCClient } from '@trpc/client'

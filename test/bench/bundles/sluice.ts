@@ -1,0 +1,2 @@
+export { createTRPCClient } from '@trpc/client'
+export { sluiceLink } from 'trpc-sluice/client'

@@ -1,0 +1,8 @@
+export {
+  createTRPCClient,
+  createWSClient,
+  httpBatchLink,
+  httpSubscriptionLink,
+  splitLink,
+  wsLink,
+} from '@trpc/client'

@@ -1,0 +1,2 @@
+/** Stands once in each event, and nowhere else on the wire: what the readers count. */
+export const mark = '^^'
