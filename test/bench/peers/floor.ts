@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
-import { createEvent, encode, toSse, type Event } from '../lib/event.ts'
+import { createEvent, encodeByHand, type Event } from '../lib/event.ts'
 import type { Ask, Carrier, Serve } from '../lib/peer.ts'
 import { Recent } from '../lib/recent.ts'
 import { httpRequest, serverFrame, webSocketRequest } from '../lib/requests.ts'
@@ -14,8 +14,8 @@ import { flood, tokens } from '../lib/sources.ts'
 const chunkBytes = 64 * 1024
 
 const toBytes = {
-  websocket: event => serverFrame(encode(event)),
-  sse: event => Buffer.from(toSse(event)),
+  websocket: event => serverFrame(encodeByHand(event)),
+  sse: event => Buffer.from(`id: ${event.n}\ndata: ${encodeByHand(event)}\n\n`),
 } satisfies Record<Carrier, (event: Event) => Buffer>
 
 /** The listeners of one carrier, and what they are sent. */
