@@ -1,0 +1,20 @@
+/** What the stall test and its server say to each other. */
+
+export type Command =
+  | { readonly do: 'publish'; readonly count: number; readonly bytes: number }
+  | { readonly do: 'measure' }
+
+export type Report =
+  | { readonly is: 'ready'; readonly port: number; readonly port2: number }
+  | { readonly is: 'published' }
+  | Measured
+
+export interface Measured {
+  readonly is: 'measured'
+  /** Heap and external memory after a garbage collection. */
+  readonly heapBytes: number
+  /** Resident, without the mapped files; null where the system does not tell. */
+  readonly anonymousBytes: number | null
+  /** Subscriptions ended because their connection took nothing. */
+  readonly disconnected: number
+}
