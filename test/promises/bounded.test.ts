@@ -28,7 +28,7 @@ async function start(open: OpenReader) {
   const scope = new Scope()
   const path = await mkdtemp(join(tmpdir(), 'sluice-bounded-'))
   scope.defer(() => rm(path, { recursive: true, force: true }))
-  const server = scope.use(startChild<Command, Report>('../../promises/stall/server.ts', path))
+  const server = scope.use(startChild<Command, Report>('../../promises/stall/server.ts', { args: [path] }))
   const ports = await server.hear('ready')
   const openOne = async (subscription = 'wait', cursor?: string, at = ports) => {
     const reader = await open(at, subscription, cursor)

@@ -7,9 +7,10 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { initTRPC } from '@trpc/server'
-import { createSluice, createTopic, resumable, type WhenSlow } from 'trpc-sluice/server'
-import { lmdbStore } from 'trpc-sluice/stores/lmdb'
 import { z } from 'zod'
+// By path: for a child process, the package's name may mean what was built of it last.
+import { createSluice, createTopic, resumable, type WhenSlow } from '../../../server/index.ts'
+import { lmdbStore } from '../../../server/stores/lmdb/index.ts'
 import type { Command, Report } from './messages.ts'
 
 const Event = z.object({ n: z.number(), at: z.number(), text: z.string() })
@@ -63,6 +64,8 @@ function anonymousBytes(): number | null {
     return null // a system without /proc
   }
 }
+
+process.once('disconnect', () => process.exit())
 
 const listening = [server, server2].map(
   one =>
