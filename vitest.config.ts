@@ -13,6 +13,7 @@ export default defineConfig({
       'trpc-sluice/testing': source('test/kit/index.ts'),
       'trpc-sluice/stores/lmdb': source('server/stores/lmdb/index.ts'),
       'trpc-sluice/codecs/msgpack': source('shared/codec/msgpack.ts'),
+      'trpc-sluice/codecs/protobuf': source('shared/codec/protobuf.ts'),
       'trpc-sluice/otel': source('server/observe/otel.ts'),
     },
   },

@@ -59,6 +59,11 @@ export function isRunEnd<Result = unknown>(item: unknown): item is RunEnd<Result
   return hasMark(item, 'end')
 }
 
+/** One of these, and no event of the application's. */
+export function isSluiceItem(item: unknown): boolean {
+  return typeof item === 'object' && item !== null && '$sluice' in item
+}
+
 function hasMark(item: unknown, mark: string): boolean {
   return typeof item === 'object' && item !== null && (item as { $sluice?: unknown }).$sluice === mark
 }

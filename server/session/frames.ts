@@ -28,7 +28,8 @@ export function decodeFrame(
 ): Decoded {
   if (codec && typeof frame !== 'string') {
     const none = { input: untransformed, output: untransformed }
-    return { messages: codec.decode(frame, limits.maxDepth), transformer: none }
+    const bounds = { maxDepth: limits.maxDepth, maxMessages: limits.maxBatchLength }
+    return { messages: codec.decode(frame, bounds), transformer: none }
   }
   const { transformer } = desk.router._def._config
   const decoded = encoder.decode(frame)
@@ -53,6 +54,6 @@ export function toRefusal(thrown: unknown, counters: Counters): TRPCError {
   if (thrown instanceof TRPCError) return thrown
   countRefusal(counters, isSluiceError(thrown) ? thrown.code : 'MESSAGE_INVALID')
   if (!isSluiceError(thrown)) return new TRPCError({ code: 'PARSE_ERROR', cause: thrown })
-  const code = thrown.code === 'INPUT_TOO_DEEP' ? 'BAD_REQUEST' : 'PARSE_ERROR'
+  const code = thrown.code === 'MESSAGE_INVALID' ? 'PARSE_ERROR' : 'BAD_REQUEST'
   return new TRPCError({ code, message: thrown.message, cause: thrown })
 }

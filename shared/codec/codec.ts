@@ -6,6 +6,7 @@
  * The router's transformer is for JSON, which knows neither dates nor bytes. A codec knows them by itself, and what it
  * carries does not pass the transformer. Wire: docs/wire.md, section 4.
  */
+import { SluiceError } from '../errors.ts'
 import type { Credit } from '../protocol/credit.ts'
 import type { RequestId } from '../protocol/messages.ts'
 
@@ -24,10 +25,17 @@ export interface Codec {
    * The messages of one frame. What it allocates is bounded by a multiple of the frame's length, whatever the lengths
    * that are written in it.
    *
-   * @param maxDepth how deep an input or an event may be nested; never more than 500.
-   * @throws SluiceError `MESSAGE_INVALID`, or `INPUT_TOO_DEEP`, and nothing else.
+   * @throws SluiceError `MESSAGE_INVALID`, `INPUT_TOO_DEEP` or `BATCH_TOO_LONG`, and nothing else.
    */
-  decode(frame: Uint8Array, maxDepth?: number): unknown[]
+  decode(frame: Uint8Array, bounds?: Bounds): unknown[]
+}
+
+/** What a frame may hold. */
+export interface Bounds {
+  /** How deep an input or an event may be nested; never more than 500, which is the default. */
+  readonly maxDepth?: number
+  /** How many messages; default: any number. */
+  readonly maxMessages?: number
 }
 
 /** What of a message repeats its request. */
@@ -77,8 +85,20 @@ export interface Split<Piece extends string | Uint8Array = string | Uint8Array> 
   join(head: Piece, tail: Piece): Piece
 }
 
-/** What a codec's decoder takes in any case: they recurse, and a stack is finite. */
-export const maxDepthOfAny = 500
+/** Decoders recurse, and a stack is finite. */
+const maxDepthOfAny = 500
+
+/** How deep is too deep. */
+export function depthWithin({ maxDepth = maxDepthOfAny }: Bounds): number {
+  return Math.min(maxDepth, maxDepthOfAny)
+}
+
+/** @throws SluiceError `BATCH_TOO_LONG` when there is no room for one more. */
+export function checkRoom(messages: readonly unknown[], { maxMessages = Infinity }: Bounds): void {
+  if (messages.length < maxMessages) return
+  const message = `A frame of more than ${maxMessages} messages is longer than the limit.`
+  throw new SluiceError('BATCH_TOO_LONG', message, { data: { limit: maxMessages } })
+}
 
 /** The one of that name. @throws TypeError for two of one name. */
 export function codecsByName(codecs: readonly Codec[]): ReadonlyMap<string, Codec> {

@@ -7,7 +7,7 @@
  */
 import { addExtension, Packr } from 'msgpackr'
 import { SluiceError } from '../errors.ts'
-import { concat, maxDepthOfAny, type Codec, type Format } from './codec.ts'
+import { checkRoom, concat, depthWithin, type Bounds, type Codec, type Format } from './codec.ts'
 import { endOfValue, markedMap } from './msgpack-bounds.ts'
 
 const packr = new Packr({
@@ -65,10 +65,11 @@ const format: Format<Uint8Array> = {
 /** The message, and its params: an input begins below them. */
 const envelopeDepth = 2
 
-function decodeFrame(frame: Uint8Array, maxDepth = maxDepthOfAny): unknown[] {
+function decodeFrame(frame: Uint8Array, bounds: Bounds = {}): unknown[] {
   const messages: unknown[] = []
   for (let from = 0; from < frame.length;) {
-    const end = endOfValue(frame, from, Math.min(maxDepth, maxDepthOfAny) + envelopeDepth)
+    checkRoom(messages, bounds)
+    const end = endOfValue(frame, from, depthWithin(bounds) + envelopeDepth)
     messages.push(unpackChecked(frame.subarray(from, end)))
     from = end
   }

@@ -5,17 +5,25 @@ import { jsonEncoder } from '@trpc/server/adapters/ws'
 import superjson from 'superjson'
 import { describe, expect, test } from 'vitest'
 import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
+import { iterate } from 'trpc-sluice/client'
+import { protobufCodec } from 'trpc-sluice/codecs/protobuf'
 import { createSluice, createTopic, resumable, type Codec } from 'trpc-sluice/server'
 import { createHarness, type ClientOptions } from 'trpc-sluice/testing'
 import { z } from 'zod'
 import { connect, follow } from '../promises/client/connect.ts'
 import { startServer, type ServerKind } from '../promises/client/server.ts'
+import { PriceSchema, WatchSchema } from './support/price_pb.ts'
 import { RawWebSocket } from './support/raw-websocket.ts'
 import { tapWebSocket } from './support/tapped-websocket.ts'
 
 const codecs: readonly (readonly [string, Codec | undefined])[] = [
   ['JSON', undefined],
   ['MessagePack', msgpackCodec()],
+  ['Protobuf', protobufCodec()],
+  [
+    'Protobuf with schemas',
+    protobufCodec({ schemas: { onPrice: { output: PriceSchema }, quote: { input: WatchSchema } } }),
+  ],
 ]
 
 const rich = () => ({
@@ -44,7 +52,19 @@ function createApp() {
     name: 'ticks',
     event: z.object({ n: z.number(), bytes: z.instanceof(Uint8Array) }),
   })
+  const prices = createTopic({
+    name: 'prices',
+    event: z.object({
+      symbol: z.string(),
+      price: z.number(),
+      chart: z.instanceof(Uint8Array),
+      bids: z.array(z.never()),
+    }),
+    retain: { maxEvents: 2 },
+    onGap: 'latest',
+  })
   const saved: unknown[] = []
+  const made = { numbers: 0 }
   const router = t.router({
     echo: t.procedure.input(z.unknown()).query(({ input }) => ({ got: input })),
     save: t.procedure.input(z.unknown()).mutation(({ input }) => saved.push(input)),
@@ -55,8 +75,19 @@ function createApp() {
     onTick: t.procedure
       .input(resumable({ key: z.string() }))
       .subscription(({ input, signal }) => ticks.subscribe(input.key, { after: input.lastEventId, signal })),
+    onPrice: t.procedure
+      .input(resumable({ symbol: z.string() }))
+      .subscription(({ input, signal }) =>
+        prices.subscribe(input.symbol, { after: input.lastEventId, from: 'start', signal }),
+      ),
+    quote: t.procedure
+      .input(z.object({ symbol: z.string(), since: z.bigint() }))
+      .query(({ input }) => `${input.symbol} since ${input.since}`),
     values: t.procedure.input(z.array(z.unknown())).subscription(async function* ({ input }) {
       yield* input
+    }),
+    numbers: t.procedure.subscription(async function* () {
+      for (;;) yield ++made.numbers
     }),
     failing: t.procedure.subscription(async function* () {
       yield 1
@@ -64,7 +95,7 @@ function createApp() {
     }),
     unsendable: t.procedure.query(() => ({ symbol: Symbol('none') })),
   })
-  return { router, ticks, saved }
+  return { router, ticks, prices, saved, made }
 }
 
 describe.each(codecs)('%s', (_, codec) => {
@@ -123,12 +154,34 @@ describe.each(codecs)('%s', (_, codec) => {
     expect(app.harness.sluice.stats().encodings.misses).toBeLessThanOrEqual(4)
   })
 
+  test('what may have a schema arrives as it was, and so does a gap in it', async () => {
+    await using app = await start()
+    await expect(app.client.quote.query({ symbol: 'ACME', since: 5n })).resolves.toBe('ACME since 5')
+    await expect(app.client.quote.query({ symbol: 'ACME', since: 2n ** 60n })).resolves.toBe(
+      `ACME since ${2n ** 60n}`,
+    )
+    const price = (price: number) => ({ symbol: 'ACME', price, chart: new Uint8Array([1, 2]), bids: [] })
+    const { id } = await app.prices.publish('ACME', price(1.5))
+    for (const next of [2, 3, 4]) await app.prices.publish('ACME', price(next))
+    const seen = app.harness.record(client => client.onPrice, { symbol: 'ACME', lastEventId: id })
+    await seen.until(items => items.length === 1)
+    await app.prices.publish('ACME', price(5))
+    await seen.until(items => items.length === 2)
+    expect(seen.items).toMatchObject([{ data: { $sluice: 'gap', reason: 'trimmed' } }, { data: price(5) }])
+  })
+
   test('the values of a generator arrive, whatever they are', async () => {
     await using app = await start()
     const values = [1, 'two', null, undefined, rich(), []]
     const seen = app.harness.record(client => client.values, values)
     await seen.until(items => items.length === values.length)
     expect(seen.items).toEqual(values)
+  })
+
+  test('a loop that takes slowly holds the server back', async () => {
+    await using app = await start()
+    for await (const n of iterate(app.client.numbers, undefined, { maxBuffered: 10 })) if (n === 100) break
+    expect(app.made.numbers).toBeLessThanOrEqual(110)
   })
 
   test('errors arrive as the formatter makes them', async () => {

@@ -16,6 +16,7 @@ const refused = [
   ['client/connection/network.ts', 'node:os'],
   ['client/transports/websocket.ts', 'ws'],
   ['client/transports/websocket.ts', '../../shared/codec/msgpack.ts'],
+  ['client/transports/websocket.ts', '../../shared/codec/protobuf.ts'],
   ['client/link.ts', '../test/kit/index.ts'],
   ['server/sluice.ts', '../client/link.ts'],
   ['server/sluice.ts', '@trpc/client'],

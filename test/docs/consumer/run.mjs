@@ -2,6 +2,7 @@
 import { initTRPC } from '@trpc/server'
 import { iterate, sluiceLink } from 'trpc-sluice/client'
 import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
+import { protobufCodec } from 'trpc-sluice/codecs/protobuf'
 import { observeWithOpenTelemetry } from 'trpc-sluice/otel'
 import * as react from 'trpc-sluice/react'
 import { createTopic } from 'trpc-sluice/server'
@@ -10,7 +11,7 @@ import { lmdbStore } from 'trpc-sluice/stores/lmdb'
 import { createHarness } from 'trpc-sluice/testing'
 import { z } from 'zod'
 
-for (const value of [observeWithOpenTelemetry, react.useStream, sluiceLink, iterate]) {
+for (const value of [protobufCodec, observeWithOpenTelemetry, react.useStream, sluiceLink, iterate]) {
   if (typeof value !== 'function') throw new Error('An export is missing.')
 }
 

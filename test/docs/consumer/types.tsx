@@ -3,6 +3,7 @@ import { createTRPCClient } from '@trpc/client'
 import { initTRPC } from '@trpc/server'
 import { iterate, sluiceLink } from 'trpc-sluice/client'
 import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
+import { protobufCodec } from 'trpc-sluice/codecs/protobuf'
 import { observeWithOpenTelemetry } from 'trpc-sluice/otel'
 import { SluiceProvider, useConnection, useStream } from 'trpc-sluice/react'
 import { createSluice, createTopic, memoryStore, serve } from 'trpc-sluice/server'
@@ -25,7 +26,7 @@ export const router = t.router({
   }),
 })
 
-export const binary = createSluice({ router, codecs: [msgpackCodec()] })
+export const binary = createSluice({ router, codecs: [msgpackCodec(), protobufCodec({ schemas: {} })] })
 const link = sluiceLink<typeof router>({ url: 'http://localhost:3000', codec: msgpackCodec(), WebSocket })
 const client = createTRPCClient<typeof router>({ links: [link] })
 

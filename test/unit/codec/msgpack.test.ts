@@ -1,33 +1,9 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { msgpackCodec } from '../../../shared/codec/msgpack.ts'
 import { refusalOf } from './refusal.ts'
-import { anyValue } from './values.ts'
 
 const codec = msgpackCodec()
-const { encode, split } = codec.formatFor()
-
-test('what is written is read as it was', () => {
-  fc.assert(
-    fc.property(fc.array(anyValue, { maxLength: 3 }), values => {
-      const frame = Buffer.concat(values.map(data => encode({ id: 1, result: { type: 'data', data } })))
-      expect(codec.decode(frame)).toEqual(values.map(data => ({ id: 1, result: { type: 'data', data } })))
-    }),
-  )
-})
-
-test('head and tail together are the message', () => {
-  const id = fc.oneof(fc.integer(), fc.string(), fc.constant(null))
-  const envelope = fc.oneof(fc.record({ id }), fc.record({ id, jsonrpc: fc.constant('2.0' as const) }))
-  fc.assert(
-    fc.property(envelope, fc.string(), anyValue, (envelope, id, data) => {
-      const whole = encode({ ...envelope, result: { type: 'data', data: { id, data }, id } })
-      expect(split?.join(split.head(envelope), split.tail(id, data))).toEqual(new Uint8Array(whole))
-      const untracked = encode({ ...envelope, result: { type: 'data', data } })
-      expect(split?.join(split.head(envelope), split.untrackedTail(data))).toEqual(new Uint8Array(untracked))
-    }),
-  )
-})
+const { encode } = codec.formatFor()
 
 const nested = (levels: number, ...level: number[]) =>
   Buffer.concat([Buffer.alloc(level.length * levels, Buffer.from(level)), Buffer.of(0xc0)])
