@@ -6,6 +6,7 @@ export type { RunningSubscription } from './procedures/authority.ts'
 export type { FetchContextOptions, NodeContextOptions } from './carriers/context.ts'
 export type { AllowedOrigins } from './carriers/upgrade.ts'
 export type { KeepAlive } from './session/liveness.ts'
+export type { CallObserver, Observation, ObservedCall } from './observe/calls.ts'
 export type { SluiceStats } from './observe/stats.ts'
 export type { Codec } from '../shared/codec/codec.ts'
 

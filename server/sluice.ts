@@ -17,6 +17,7 @@ import { normalizeBasePath } from './carriers/request.ts'
 import { createUpgradeHandler, type UpgradeHandler } from './carriers/upgrade.ts'
 import { toWire } from './carriers/ws.ts'
 import type { SluiceErrorCode } from '../shared/errors.ts'
+import { CallObservers, type CallObserver } from './observe/calls.ts'
 import { countRefusal, createCounters } from './observe/counters.ts'
 import { takeStats, type SluiceStats } from './observe/stats.ts'
 import type { AuthOptions, ContextOf, DrainOptions, SluiceOptions } from './options.ts'
@@ -62,6 +63,8 @@ export interface Sluice<Context = unknown> {
    * ```
    */
   reauthorize(concerns?: (subscription: RunningSubscription<Context>) => boolean): Promise<void>
+  /** Has each call and subscription told to an observer, until what it returns is called; see `trpc-sluice/otel`. */
+  observe(observer: CallObserver): () => void
   stats(): SluiceStats
 }
 
@@ -93,6 +96,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const limits = Limits.parse(options.limits ?? {})
   const basePath = normalizeBasePath(options.basePath ?? '/')
   const counters = createCounters()
+  const observers = new CallObservers()
   const clock = options.clock ?? systemClock
   const connections = new Connections(limits.maxConnectionAgeMs, clock)
   const refused = (code: SluiceErrorCode) => countRefusal(counters, code)
@@ -126,6 +130,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     desk,
     clock,
     counters,
+    observers,
     encodings,
     contracts: new RetryContracts(options.router),
     authority,
@@ -226,6 +231,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     async reauthorize(concerns = () => true) {
       await authority?.review(concerns)
     },
+    observe: observer => observers.add(observer),
     stats: () => takeStats(connections, counters, draining),
   }
 }

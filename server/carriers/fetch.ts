@@ -40,7 +40,7 @@ function delegate(req: Request, deps: HttpDeps): Promise<Response> {
   const isStream = isByteStream(req.method, req.headers.get('content-type'))
   return fetchRequestHandler({
     ...adapter,
-    router: deps.desk.routerForAdapters,
+    router: deps.observers.over(deps.desk.routerForAdapters, req),
     endpoint: deps.basePath,
     req: withLimit(req, isStream ? deps.maxStreamBytes : deps.maxBodyBytes),
     createContext: async ({ resHeaders, info }) => deps.createContext({ req, resHeaders, info }),

@@ -43,7 +43,7 @@ export function createNodeHandler(deps: HttpDeps): NodeHandler {
 function delegate(req: NodeRequest, res: NodeResponse, path: string, deps: HttpDeps): Promise<void> {
   return nodeHTTPRequestHandler({
     ...deps.adapter,
-    router: deps.desk.routerForAdapters,
+    router: deps.observers.over(deps.desk.routerForAdapters, req),
     maxBodySize: deps.maxBodyBytes,
     req,
     res,
@@ -66,7 +66,7 @@ async function feed(req: NodeRequest, res: NodeResponse, head: RequestHead, deps
   } as RequestInit) // which the DOM's types do not know to have a `duplex`
   const response = await resolveResponse({
     ...adapter,
-    router: deps.desk.routerForAdapters,
+    router: deps.observers.over(deps.desk.routerForAdapters, req),
     req: request,
     path: head.path,
     error: host.refusal,

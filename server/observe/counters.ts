@@ -5,6 +5,12 @@ import { createTally, type Tally } from '../topics/sink.ts'
 export interface Counters {
   /** Subscriptions now running, set-up and clean-up included. */
   subscriptions: number
+  /** Of these, the ones that have been set up, by the path of their procedure; none is 0. */
+  readonly running: Map<string, number>
+  /** Messages received over WebSockets, without heartbeats. */
+  messagesIn: number
+  /** Bytes of messages received over WebSockets. */
+  bytesIn: number
   /** Events handed to connections. */
   eventsOut: number
   /** Bytes handed to connections: encoded messages, without the framing of the carrier. */
@@ -28,6 +34,9 @@ export type Refusals = Partial<Record<SluiceErrorCode, number>>
 export function createCounters(): Counters {
   return {
     subscriptions: 0,
+    running: new Map(),
+    messagesIn: 0,
+    bytesIn: 0,
     eventsOut: 0,
     bytesOut: 0,
     overstayed: 0,
@@ -41,4 +50,10 @@ export function createCounters(): Counters {
 
 export function countRefusal(counters: Counters, code: SluiceErrorCode): void {
   counters.refusals[code] = (counters.refusals[code] ?? 0) + 1
+}
+
+export function countRunning({ running }: Counters, path: string, by: 1 | -1): void {
+  const count = (running.get(path) ?? 0) + by
+  if (count > 0) running.set(path, count)
+  else running.delete(path)
 }

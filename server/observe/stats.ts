@@ -8,8 +8,13 @@ export interface SluiceStats {
   readonly connections: { readonly websocket: number; readonly stream: number; readonly sse: number }
   /** Subscriptions now running, set-up and clean-up included. */
   readonly subscriptions: number
+  /** Those that have been set up, by the path of their procedure. A path without any is missing. */
+  readonly subscriptionsByPath: Readonly<Record<string, number>>
   /** Bytes handed to sockets that the network has not taken yet, over all connections. */
   readonly bufferedBytes: number
+  /** Messages received over WebSockets since the start, without heartbeats, and their bytes. */
+  readonly messagesIn: number
+  readonly bytesIn: number
   /** Events sent since the start. */
   readonly eventsOut: number
   /** Bytes of encoded messages sent since the start. */
@@ -56,12 +61,16 @@ export function takeStats(connections: Connections, counters: Counters, draining
     open[connection.carrier] += 1
     bufferedBytes += connection.bufferedBytes
   }
-  const { subscriptions, eventsOut, bytesOut, overstayed, stalls, tally } = counters
+  const { subscriptions, messagesIn, bytesIn, eventsOut, bytesOut } = counters
+  const { overstayed, stalls, tally } = counters
   const refusals = { ...counters.refusals }
   return {
     connections: open,
     subscriptions,
+    subscriptionsByPath: Object.fromEntries(counters.running),
     bufferedBytes,
+    messagesIn,
+    bytesIn,
     eventsOut,
     bytesOut,
     subscribers: takeSubscribers(tally.feeding),

@@ -19,7 +19,8 @@ import { isObservable, observableToAsyncIterable } from '@trpc/server/observable
 import type { Clock } from '../../shared/clock.ts'
 import { isSluiceError, SluiceError } from '../../shared/errors.ts'
 import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
-import type { Counters } from '../observe/counters.ts'
+import type { CallObservers, Observation } from '../observe/calls.ts'
+import { countRunning, type Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
 import { feedOf, type Feed } from '../topics/sink.ts'
 import type { Encodings } from './encodings.ts'
@@ -45,6 +46,7 @@ export interface SubscriptionTask {
 export interface SubscriptionDeps extends SubscriptionCallDeps {
   readonly clock: Clock
   readonly counters: Counters
+  readonly observers: CallObservers
   readonly encodings: Encodings
   /** How long a generator may take to end after it was told to, in milliseconds. */
   readonly graceMs: number
@@ -67,12 +69,17 @@ export class Subscription implements AsyncDisposable, Ward {
   #position: string | null = null
   /** How the source pushes, if it is a topic's: then nobody iterates it. */
   #feed: Feed<unknown> | null = null
+  /** What it ended with. */
+  #failure: unknown = null
+  /** Whether it is among the running ones of its path. */
+  #runs = false
 
   constructor(task: SubscriptionTask, replies: Replies, deps: SubscriptionDeps) {
     this.#task = task
     this.#replies = replies
     this.#deps = deps
-    this.ended = this.#run()
+    const observation = deps.observers.begin(task.origin())
+    this.ended = observation.run(() => this.#run(observation))
   }
 
   /** Aborted when it is told to end, or has failed. The procedure's own signal. */
@@ -91,6 +98,7 @@ export class Subscription implements AsyncDisposable, Ward {
   /** Ends it with an error, of which the client is told first: over HTTP the response ends with the stop. */
   expel(error: unknown): void {
     if (this.#controller.signal.aborted) return
+    this.#failure = error
     this.#replies.error(this.#deps.desk.handle(error, this.origin()))
     this.stop()
   }
@@ -106,7 +114,7 @@ export class Subscription implements AsyncDisposable, Ward {
     await this.ended
   }
 
-  async #run(): Promise<void> {
+  async #run(observation: Observation): Promise<void> {
     const { authority, counters, desk } = this.#deps
     const { signal } = this.#controller
     const release = authority?.watch(this)
@@ -120,11 +128,14 @@ export class Subscription implements AsyncDisposable, Ward {
       await this.#end(outcome, opening)
     } catch (failure) {
       // The last word itself could not be said, by an encoder that takes not even that.
+      this.#failure = failure
       desk.report(failure, this.#task.origin())
       await this.#close(opening)
     } finally {
       release?.()
       counters.subscriptions -= 1
+      if (this.#runs) countRunning(counters, this.path, -1)
+      observation.end(this.#failure)
     }
   }
 
@@ -162,6 +173,8 @@ export class Subscription implements AsyncDisposable, Ward {
     try {
       const iterator = await opening
       if (signal.aborted) return { at: 'stopped' }
+      countRunning(this.#deps.counters, this.path, 1)
+      this.#runs = true
       of = 'encoding'
       this.#replies.started(this.#position)
       if (this.#feed) return await this.#attach(this.#feed, iterator)
@@ -244,6 +257,7 @@ export class Subscription implements AsyncDisposable, Ward {
         return
       case 'failed': {
         const { thrown, of } = outcome
+        this.#failure = thrown
         if (isSluiceError(thrown)) this.#count(thrown)
         const quiet = this.#task.abortErrorEnds && of === 'source' && isAbortError(thrown)
         if (!quiet) this.#replies.error(this.#deps.desk.handle(thrown, this.#task.origin()))

@@ -272,6 +272,8 @@ export class Session implements Connection {
       )
       return
     }
+    const { counters } = this.#deps
+    counters.bytesIn += data.byteLength
     const frame = binary ? data : data.toString('utf8')
     if (frame === pong) return
     if (frame === ping) {
@@ -285,6 +287,7 @@ export class Session implements Connection {
       return
     }
     const messages = this.#read(frame)
+    counters.messagesIn += messages.length
     // The frame itself was one.
     if (messages.length > 1 && !this.#admits(messages.length - 1)) return
     messages.forEach((incoming, index) => this.#handle(incoming, index, context))
@@ -349,13 +352,17 @@ export class Session implements Connection {
 
   async #answer(task: SubscriptionTask, answers: Answers): Promise<void> {
     this.#calls += 1
+    const observation = this.#deps.observers.begin(task.origin())
+    let failure: unknown = null
     try {
       // As in tRPC, a call outlives its socket: the signal is never aborted.
-      const result = await task.invoke(new AbortController().signal)
+      const result = await observation.run(() => task.invoke(new AbortController().signal))
       answers.data(refuseStream(result, task.origin().type))
     } catch (thrown) {
+      failure = thrown
       answers.error(this.#deps.desk.handle(thrown, task.origin()))
     } finally {
+      observation.end(failure)
       this.#calls -= 1
       this.#settled()
     }

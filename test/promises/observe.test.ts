@@ -82,12 +82,15 @@ test('what is collected are connections, subscribers, events, encodings and refu
     'sluice.connections stream': 0,
     'sluice.connections sse': 1,
     'sluice.subscriptions': 3,
+    'sluice.subscriptions.running onEvent': 3,
     'sluice.buffered': 0,
     'sluice.subscribers live': 3,
     'sluice.subscribers behind': 0,
     'sluice.lag': 0,
     'sluice.lag.max': 0,
     'sluice.draining': 0,
+    'sluice.received.messages': 2,
+    'sluice.received.bytes': app.sluice.stats().bytesIn,
     'sluice.sent.events': 9,
     'sluice.sent.bytes': app.sluice.stats().bytesOut,
     // Each once for the WebSockets and once for SSE; the second WebSocket has them for nothing.
@@ -188,6 +191,6 @@ test('where no SDK is installed, nothing is looked at, and nothing breaks', () =
     looks += 1
     throw new Error('nobody collects')
   }
-  observeWithOpenTelemetry({ stats }).stop()
+  observeWithOpenTelemetry({ stats, observe: () => () => {} }).stop()
   expect(looks).toBe(0)
 })

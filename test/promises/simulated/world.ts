@@ -4,6 +4,7 @@ import { createTopic, memoryStore } from 'trpc-sluice/server'
 import { createFakeClock } from 'trpc-sluice/testing'
 import { expect } from 'vitest'
 import { z } from 'zod'
+import { CallObservers } from '../../../server/observe/calls.ts'
 import { createCounters } from '../../../server/observe/counters.ts'
 import { Encodings } from '../../../server/procedures/encodings.ts'
 import { ErrorDesk } from '../../../server/procedures/present-error.ts'
@@ -137,7 +138,16 @@ export class World {
     const counters = createCounters()
     const encodings = new Encodings(router, counters)
     const contracts = new RetryContracts(router)
-    this.deps = { desk, clock: this.clock, counters, encodings, contracts, authority: null, graceMs: 1_000 }
+    this.deps = {
+      desk,
+      clock: this.clock,
+      counters,
+      observers: new CallObservers(),
+      encodings,
+      contracts,
+      authority: null,
+      graceMs: 1_000,
+    }
     const createNode = () => createNumbers(this.#store, this.clock, options)
     this.#nodes = [createNode(), createNode()]
     this.witnesses = people.map(({ whenSlow, filtered, key }) => {
