@@ -24,6 +24,7 @@ export {
   isSnapshot,
   type Fold,
   type Gap,
+  type Lag,
   type RunEnd,
   type Snapshot,
 } from '../shared/items.ts'

@@ -11,6 +11,7 @@ import { Requests } from './connection/requests.ts'
 import { createHttp, isOwnBody } from './http.ts'
 import { resolveOptions, type SluiceLinkOptions } from './options.ts'
 import { flowOf } from './subscriptions/inbox.ts'
+import { onLagOf } from './subscriptions/lag.ts'
 import { Registry } from './subscriptions/registry.ts'
 import { Subscription, type ResultObserver } from './subscriptions/subscription.ts'
 import { SseTransport } from './transports/sse.ts'
@@ -85,6 +86,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
       serialized: serialize(input),
       observer,
       flow: flowOf(context),
+      onLag: onLagOf(context),
       onError,
     })
     return subscriptions.add(subscription)

@@ -26,6 +26,14 @@ export interface Snapshot<State> {
   readonly state: State
 }
 
+/** How far a subscription is behind its log. */
+export interface Lag {
+  /** Events that it has not been sent yet. */
+  readonly events: number
+  /** How long ago the first of them was published, in milliseconds; 0 without any. */
+  readonly ms: number
+}
+
 /** The last item of a run's stream: how it ended. Nothing follows it. */
 export interface RunEnd<Result = unknown> {
   readonly $sluice: 'end'

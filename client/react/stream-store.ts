@@ -6,7 +6,8 @@ import type { TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import type { Unsubscribable } from '@trpc/server/observable'
 import { foldItem, isGap, isRunEnd, isSnapshot } from '../../shared/items.ts'
-import type { Fold, Gap, RunOutcome } from '../../shared/items.ts'
+import type { Fold, Gap, Lag, RunOutcome } from '../../shared/items.ts'
+import { contextWithLag } from '../subscriptions/lag.ts'
 import { FrameGate } from './frame.ts'
 
 export type StreamStatus =
@@ -30,12 +31,14 @@ export interface StreamSnapshot {
   readonly error: TRPCClientError<AnyRouter> | null
   readonly gap: Gap | null
   readonly end: RunOutcome | null
+  readonly lag: Lag | null
 }
 
 /** Begins a subscription; the input is the store's own, with the cursor in it when it resumes. */
 export type Subscribe = (input: unknown, observer: StreamObserver) => Unsubscribable
 
 export interface StreamObserver {
+  readonly context?: Record<string, unknown>
   onStarted(): void
   onData(received: unknown): void
   onError(error: TRPCClientError<AnyRouter>): void
@@ -60,6 +63,7 @@ export class StreamStore {
   #error: TRPCClientError<AnyRouter> | null = null
   #gap: Gap | null = null
   #end: RunOutcome | null = null
+  #lag: Lag | null = null
   #lastEventId: string | null = null
 
   // What is to be seen of it.
@@ -96,14 +100,17 @@ export class StreamStore {
    * Subscribes, and returns the end of it. Started again (strict mode mounts twice, a hidden part of a page comes
    * back), it goes on after the last event that had an id, and else begins afresh. What is done stays done.
    */
-  start(subscribe: Subscribe, input: unknown): () => void {
+  start(subscribe: Subscribe, input: unknown, { lag = false } = {}): () => void {
     if (this.#status === 'done') return () => {}
     const resumed = this.#lastEventId === null ? null : withCursor(input, this.#lastEventId)
     if (resumed === null) this.#forget()
     this.#status = resumed === null ? 'connecting' : 'reconnecting'
     this.#error = null
     if (this.#snapshot.status !== this.#status) this.#publish() // no frame is worth waiting for here
-    const subscription = subscribe(resumed ?? input, this.#observe())
+    const subscription = subscribe(resumed ?? input, {
+      ...this.#observe(),
+      ...(lag && { context: contextWithLag(lag => this.#lags(lag)) }),
+    })
     return () => {
       subscription.unsubscribe()
       this.#gate.cancel()
@@ -125,6 +132,11 @@ export class StreamStore {
         if (state === 'connecting' && this.#status === 'live') this.#change('reconnecting')
       },
     }
+  }
+
+  #lags(lag: Lag): void {
+    this.#lag = lag
+    this.#gate.request()
   }
 
   #take(received: unknown): void {
@@ -150,7 +162,7 @@ export class StreamStore {
   #forget(): void {
     this.#state = this.#options.fold?.initial
     this.#events = []
-    this.#error = this.#gap = this.#end = null
+    this.#error = this.#gap = this.#end = this.#lag = null
   }
 
   #change(status: StreamStatus): void {
@@ -172,6 +184,7 @@ export class StreamStore {
       error: this.#error,
       gap: this.#gap,
       end: this.#end,
+      lag: this.#lag,
     }
   }
 

@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState, useSyncExternalStore } from 'react'
 import type { TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import type { Unsubscribable } from '@trpc/server/observable'
-import type { Fold, Gap, RunOutcome } from '../../shared/items.ts'
+import type { Fold, Gap, Lag, RunOutcome } from '../../shared/items.ts'
 import type { EventOf, InputOf, SubscriptionProcedure } from '../subscriptions/iterate.ts'
 import { toInputKey } from './input-key.ts'
 import { StreamStore, type StreamObserver, type StreamStatus } from './stream-store.ts'
@@ -15,6 +15,8 @@ export interface UseStreamOptions {
   readonly enabled?: boolean
   /** How many events `events` holds, the latest; default 1,000. Without effect where there is a `fold`. */
   readonly maxEvents?: number
+  /** Whether to ask the server how far behind the stream is: see `lag`. Default false. */
+  readonly lag?: boolean
 }
 
 interface Stream<Received> {
@@ -23,6 +25,8 @@ interface Stream<Received> {
   readonly error: TRPCClientError<AnyRouter> | null
   /** Events that were lost for this client, if any: the last such place. */
   readonly gap: Gap | null
+  /** How far behind its log it is, as the server last said; null until it does, and without the option `lag`. */
+  readonly lag: Lag | null
   /** How the run ended, where it is one. */
   readonly end: OutcomeIn<Received> | null
   /** Forgets everything and subscribes anew. */
@@ -96,6 +100,7 @@ export function useStream(
     fold: options.fold as Fold<unknown, unknown> | undefined,
     maxEvents: options.maxEvents ?? 1_000,
   }
+  const { lag = false } = options
   const key = typeof input === 'symbol' ? null : toInputKey(input)
 
   const create = () => ({ procedure, key, input, store: new StreamStore(storeOptions, enabled) })
@@ -115,8 +120,8 @@ export function useStream(
   useEffect(() => {
     if (!enabled) return
     const { subscribe } = bound(procedure)
-    return store.start(subscribe, inputInUse)
-  }, [store, enabled, procedure, inputInUse])
+    return store.start(subscribe, inputInUse, { lag })
+  }, [store, enabled, procedure, inputInUse, lag])
 
   const reset = useCallback(() => {
     setHeld(held => ({ ...held, store: held.store.reborn() }))

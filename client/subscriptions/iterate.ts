@@ -3,7 +3,9 @@ import type { TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import type { Unsubscribable } from '@trpc/server/observable'
 import '../../shared/scope.ts'
+import type { Lag } from '../../shared/items.ts'
 import { contextWithFlow, Inbox } from './inbox.ts'
+import { contextWithLag } from './lag.ts'
 
 /**
  * A subscription procedure of `createTRPCClient`, by the one method that is used. The parameters are `never` so that
@@ -51,6 +53,11 @@ export interface IterateOptions {
    * passed by one batch of events. Over a WebSocket the server counts for us, and with no less than 1 MiB.
    */
   readonly maxBufferedBytes?: number
+  /**
+   * Told how far behind its log the subscription is, as the server sees it: at most about once a second, and only when
+   * it has changed. Of topics that a Sluice server's procedure returns without a generator around; else never called.
+   */
+  readonly onLag?: (lag: Lag) => void
 }
 
 export type EventStream<Event> = AsyncIterableIterator<Event, undefined, undefined> & AsyncDisposable
@@ -70,7 +77,7 @@ export type EventStream<Event> = AsyncIterableIterator<Event, undefined, undefin
 export function iterate<P extends SubscriptionProcedure>(
   procedure: P,
   input: InputOf<P>,
-  { signal, maxBuffered = 1_000, maxBufferedBytes = 4 * 1024 * 1024 }: IterateOptions = {},
+  { signal, maxBuffered = 1_000, maxBufferedBytes = 4 * 1024 * 1024, onLag }: IterateOptions = {},
 ): EventStream<EventOf<P>> {
   const inbox = new Inbox<EventOf<P>>({ maxItems: maxBuffered, maxBytes: maxBufferedBytes })
   let subscription: Unsubscribable | null = null
@@ -83,7 +90,7 @@ export function iterate<P extends SubscriptionProcedure>(
     leave()
   }
   const observer = {
-    context: contextWithFlow(inbox),
+    context: { ...contextWithFlow(inbox), ...(onLag && contextWithLag(onLag)) },
     onData: (event: EventOf<P>) => {
       if (!inbox.push(event)) leave()
     },

@@ -96,6 +96,8 @@ export class Registry implements Passenger {
       case 'data':
         entry.subscription.next(message.data, message.eventId, size)
         return this.#holdIfFull(entry)
+      case 'lag':
+        return entry.subscription.lagging(message.lag)
       case 'stopped':
         this.#forget(entry, { stop: false })
         return entry.subscription.stopped()

@@ -7,6 +7,7 @@ import type { OperationResultEnvelope } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import type { Observer } from '@trpc/server/observable'
 import { toError, type SluiceError } from '../../shared/errors.ts'
+import type { Lag } from '../../shared/items.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { AskedSubscription, ClientError } from '../transports/transport.ts'
 import type { Flow } from './inbox.ts'
@@ -23,6 +24,8 @@ export interface SubscriptionOptions {
   readonly serialized: unknown
   readonly observer: ResultObserver
   readonly flow: Flow | undefined
+  /** Takes how far behind it is, where somebody wants to know. */
+  readonly onLag: ((lag: Lag) => void) | undefined
   /** Takes what a callback of the application throws. */
   readonly onError: (error: Error) => void
 }
@@ -65,13 +68,14 @@ export class Subscription {
   ask(id: RequestId): AskedSubscription {
     this.#asked += 1
     if (this.#asked > 1) this.#repeats.expect()
-    const { path, input: own, serialized, flow } = this.#options
+    const { path, input: own, serialized, flow, onLag } = this.#options
     return {
       id,
       path,
       input: { own, serialized },
       lastEventId: this.#cursor,
       again: this.#sent,
+      lag: onLag !== undefined,
       flow,
       cursor: () => this.#cursor,
       askAgain: () => this.#repeats.expect(),
@@ -116,6 +120,11 @@ export class Subscription {
     this.#cursor = eventId
     this.#received = true
     this.#tell(observer => observer.next({ result: { type: 'data', id: eventId, data } }))
+  }
+
+  /** The server says how far behind it is. */
+  lagging(lag: Lag): void {
+    this.#tell(() => this.#options.onLag?.(lag))
   }
 
   /** The server has nothing more to say. */

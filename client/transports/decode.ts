@@ -5,6 +5,7 @@
 import { TRPCClientError } from '@trpc/client'
 import { untransformed, type Codec } from '../../shared/codec/codec.ts'
 import { isSluiceError, SluiceError, quote, toError } from '../../shared/errors.ts'
+import type { Lag } from '../../shared/items.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ClientError, Received } from './transport.ts'
 
@@ -88,6 +89,11 @@ export function decodeConnected(text: string): ConnectedOptions {
   }
 }
 
+/** The event by which a stream tells how far behind it is. @throws SluiceError `MESSAGE_INVALID` when it does not. */
+export function decodeLag(text: string, id: RequestId): Received {
+  return { type: 'lag', id, lag: toLag(parseJson(text)) }
+}
+
 /** @throws SluiceError `MESSAGE_INVALID` when the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
@@ -123,6 +129,8 @@ function decodeMessage(message: unknown, transformer: Deserializer): Received {
         ...(credit === true && { credit }),
       }
     }
+    case 'lag':
+      return { type: 'lag', id, lag: toLag(result) }
     case 'stopped':
       return { type: 'stopped', id }
     case 'data':
@@ -134,6 +142,13 @@ function decodeMessage(message: unknown, transformer: Deserializer): Received {
     default:
       throw invalid(toText(message))
   }
+}
+
+function toLag(value: unknown): Lag {
+  if (!isRecord(value)) throw invalid(JSON.stringify(value))
+  const { events, ms } = value
+  if (typeof events !== 'number' || typeof ms !== 'number') throw invalid(JSON.stringify(value))
+  return { events, ms }
 }
 
 function toClientError(shape: unknown, transformer: Deserializer): ClientError {

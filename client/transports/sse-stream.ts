@@ -3,7 +3,7 @@ import type { EventSourceMessage } from 'eventsource-parser'
 import { SluiceError } from '../../shared/errors.ts'
 import { sseEvent } from '../../shared/protocol/sse.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { decodeData, decodeError, type ConnectedOptions } from './decode.ts'
+import { decodeData, decodeError, decodeLag, type ConnectedOptions } from './decode.ts'
 import { EventResponse } from './event-response.ts'
 import { refusal } from './refusal.ts'
 import { toOperation } from './transport.ts'
@@ -75,12 +75,13 @@ export class SseStream {
 
   async #prepare() {
     const { url, connectionParams, headers } = this.#options
-    const { id, path, input, lastEventId, again } = this.#asked
+    const { id, path, input, lastEventId, again, lag } = this.#asked
     const op = toOperation(id, path, input)
     const prepared = await Promise.all([url(), connectionParams?.() ?? null, headers([op])])
     const [base, params, extra] = prepared
+    const asked = { path, input: input.serialized, lastEventId, again, lag }
     return {
-      url: toSubscriptionUrl(toHttpUrl(base, params), { path, input: input.serialized, lastEventId, again }),
+      url: toSubscriptionUrl(toHttpUrl(base, params), asked),
       headers: extra,
     }
   }
@@ -98,6 +99,8 @@ export class SseStream {
       case 'message':
         this.#brought = true
         return this.#reports.received(decodeData(rest, id, output), rest.data.length)
+      case sseEvent.lag:
+        return this.#reports.received(decodeLag(rest.data, id))
       case sseEvent.error:
         return this.#finish(decodeError(rest.data, id, output))
       case sseEvent.return:

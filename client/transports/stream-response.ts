@@ -57,13 +57,14 @@ export function openStreamResponse(
   )
 }
 
-function toMessage({ id, path, input, again, cursor }: AskedSubscription): ClientMessage {
+function toMessage({ id, path, input, again, lag, cursor }: AskedSubscription): ClientMessage {
   const lastEventId = cursor()
   const params = {
     path,
     input: input.serialized,
     ...(lastEventId !== undefined && { lastEventId }),
     ...(again && { again }),
+    ...(lag && { lag }),
   }
   return { id, method: 'subscription', params }
 }

@@ -5,6 +5,7 @@
 import type { Operation, TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { errorTable, isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
+import type { Lag } from '../../shared/items.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Hint, TransportKind } from '../connection/machine.ts'
 import type { Flow } from '../subscriptions/inbox.ts'
@@ -55,6 +56,8 @@ export interface AskedSubscription {
   readonly lastEventId: string | undefined
   /** Whether the server may have begun it before: it may be one that must not run twice. */
   readonly again: boolean
+  /** Whether somebody wants to know how far behind it is. */
+  readonly lag: boolean
   /** The consumer's room, where it says so: a transport that can stop reading then does. */
   readonly flow: Flow | undefined
   /** Where it stands by now; undefined while it could not be resumed. */
@@ -78,6 +81,7 @@ export type Received =
       readonly eventId: string | undefined
       readonly data: unknown
     }
+  | { readonly type: 'lag'; readonly id: RequestId; readonly lag: Lag }
   | { readonly type: 'stopped'; readonly id: RequestId }
   | { readonly type: 'error'; readonly id: RequestId; readonly error: ClientError }
   /** An error that belongs to no request of ours. */

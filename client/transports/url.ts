@@ -1,6 +1,6 @@
 /** The link's one url as each transport needs it. */
 import { SluiceError, quote } from '../../shared/errors.ts'
-import { againParam, askForExtensions } from '../../shared/protocol/negotiate.ts'
+import { againParam, askForExtensions, lagParam } from '../../shared/protocol/negotiate.ts'
 import { streamPath } from '../../shared/protocol/stream.ts'
 import type { ConnectionParams } from '../options.ts'
 
@@ -30,6 +30,7 @@ export function toSubscriptionUrl(
     readonly input: unknown
     readonly lastEventId: string | undefined
     readonly again: boolean
+    readonly lag: boolean
   },
 ): string {
   let url = below(httpUrl, asked.path)
@@ -37,6 +38,7 @@ export function toSubscriptionUrl(
   if (input !== undefined) url = withParam(url, 'input', input)
   if (asked.lastEventId !== undefined) url = withParam(url, 'lastEventId', asked.lastEventId)
   if (asked.again) url = withParam(url, againParam, '1')
+  if (asked.lag) url = withParam(url, lagParam, '1')
   return askForExtensions(url)
 }
 

@@ -76,12 +76,13 @@ export class WebSocketTransport implements Transport {
     this.#ask(id, kind, { path, input })
   }
 
-  subscribe({ id, path, input, lastEventId, again, flow }: AskedSubscription): void {
+  subscribe({ id, path, input, lastEventId, again, lag, flow }: AskedSubscription): void {
     this.#ask(id, 'subscription', {
       path,
       input,
       ...(lastEventId !== undefined && { lastEventId }),
       ...(again && { again }),
+      ...(lag && { lag }),
       ...(flow && { credit: flow.credit }),
     })
   }

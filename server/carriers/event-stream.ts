@@ -3,6 +3,7 @@ import { isTrackedEnvelope } from '@trpc/server'
 import type { AnyTRPCRouter } from '@trpc/server'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Lag } from '../../shared/items.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { formatSseControl, formatSseData, sseEvent } from '../../shared/protocol/sse.ts'
 import { unpresentable } from '../procedures/present-error.ts'
@@ -76,6 +77,12 @@ export class EventStream implements Replies, Disposable {
       this.#outlet.sendPacked(this.#options.encodings.toEvents(batch, this.#outlet.packing))
       this.#pulse?.sent()
     }
+  }
+
+  async lag(latest: () => Lag | null): Promise<void> {
+    await this.room
+    const lag = latest()
+    if (lag) this.#send(formatSseControl(sseEvent.lag, JSON.stringify(lag)))
   }
 
   error(shape: TRPCErrorShape): void {

@@ -5,6 +5,7 @@
  */
 import { isTrackedEnvelope } from '@trpc/server'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
+import type { Lag } from '../../shared/items.ts'
 import type { Batch, Replies } from '../procedures/replies.ts'
 
 export class Polled implements Replies {
@@ -32,6 +33,10 @@ export class Polled implements Replies {
   push(batch: Batch<unknown>): void {
     this.#replies.push(batch)
     this.#onNews()
+  }
+
+  lag(latest: () => Lag | null): Promise<void> {
+    return this.#replies.lag(latest)
   }
 
   error(shape: TRPCErrorShape): void {

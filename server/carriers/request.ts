@@ -6,7 +6,7 @@
 import { parseConnectionParamsFromString } from '@trpc/server/http'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
-import { againParam } from '../../shared/protocol/negotiate.ts'
+import { againParam, lagParam } from '../../shared/protocol/negotiate.ts'
 import { findProcedure } from '../procedures/call.ts'
 
 /** When a peer that was refused for lack of room may ask again. */
@@ -31,6 +31,8 @@ export interface SubscriptionRequest {
   readonly lastEventId: string | null
   /** Whether the client says that it has asked before (an extension). */
   readonly again: boolean
+  /** The client wants to know how far behind it is. */
+  readonly lag: boolean
 }
 
 /** The subscription that a request asks for; null if it is tRPC's to answer. Never rejects. */
@@ -52,6 +54,7 @@ export async function findSubscription(
       procedure,
       connectionParams: params === null ? null : parseConnectionParamsFromString(params),
       again: searchParams.get(againParam) === '1',
+      lag: searchParams.get(lagParam) === '1',
       lastEventId:
         head.header('last-event-id') ?? searchParams.get('lastEventId') ?? searchParams.get('Last-Event-Id'),
     }

@@ -8,7 +8,7 @@ import type { AnyTRPCRouter } from '@trpc/server'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import { SluiceError } from '../../shared/errors.ts'
-import { negotiate, noExtensions } from '../../shared/protocol/negotiate.ts'
+import { negotiate, noExtensions, type Extensions } from '../../shared/protocol/negotiate.ts'
 import { sseHeaders } from '../../shared/protocol/sse.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { withLastEventId } from '../procedures/call.ts'
@@ -65,7 +65,7 @@ export class SseConnection implements Connection {
       stop: () => this.dismiss(),
     })
     this.#expiry = expiryByEnding(deps, () => this.dismiss())
-    this.#subscription = new Subscription(this.#toTask(extensions.position), stream, deps)
+    this.#subscription = new Subscription(this.#toTask(extensions), stream, deps)
     this.ended = this.#run(stream)
   }
 
@@ -126,11 +126,12 @@ export class SseConnection implements Connection {
     respondWithError(this.#host, this.#router, shape)
   }
 
-  #toTask(tellPosition: boolean): SubscriptionTask {
-    const { path } = this.#request
+  #toTask(extensions: Extensions): SubscriptionTask {
+    const { path, lag } = this.#request
     return {
       path,
-      tellPosition,
+      tellPosition: extensions.position,
+      tellLag: extensions.lag && lag,
       abortErrorEnds: true,
       origin: () => this.#origin(),
       invoke: async signal => {

@@ -54,7 +54,7 @@ interface Posted {
   readonly holdMs: number | undefined
 }
 
-type Asked = TRPCRequestMessage & { readonly id: RequestId; readonly again: boolean }
+type Asked = TRPCRequestMessage & { readonly id: RequestId; readonly again: boolean; readonly lag: boolean }
 
 interface Malformed {
   readonly id: RequestId | null
@@ -91,7 +91,7 @@ export class StreamConnection implements Connection {
     this.#caller = {
       req: host.req,
       deps,
-      tellPosition: negotiate(head.url.searchParams).position,
+      extensions: negotiate(head.url.searchParams),
       ctx: () => this.#ctx,
     }
     this.#expiry = expiryByEnding(deps, () => this.dismiss())
@@ -149,7 +149,7 @@ export class StreamConnection implements Connection {
         return replies.error(this.#deps.desk.present(message.refusal, this.#nowhere()))
       const task = toTask(
         message,
-        { batchIndex: index, again: message.again },
+        { batchIndex: index, again: message.again, lag: message.lag },
         Promise.resolve(context),
         this.#caller,
       )
@@ -192,12 +192,13 @@ export class StreamConnection implements Connection {
 
   #parse(message: unknown): Asked | Malformed {
     try {
-      const { message: parsed, again } = parseRequest(
-        message,
-        this.#deps.desk.router._def._config.transformer,
-      )
+      const {
+        message: parsed,
+        again,
+        lag,
+      } = parseRequest(message, this.#deps.desk.router._def._config.transformer)
       const { id } = parsed
-      if (parsed.method === 'subscription' && id !== null) return { ...parsed, id, again }
+      if (parsed.method === 'subscription' && id !== null) return { ...parsed, id, again, lag }
       const refusal = new TRPCError({
         code: 'BAD_REQUEST',
         message: 'A stream is for subscriptions, with ids.',

@@ -98,6 +98,7 @@ function createInstruments(meter: Meter) {
     subscribers: now('sluice.subscribers', '{subscriber}', 'Subscribers of topics that are pushed to'),
     lag: now('sluice.lag', '{event}', 'Events that subscribers of topics have yet to be given'),
     maxLag: gauge('sluice.lag.max', '{event}', 'The same for the one that is furthest behind'),
+    lagTime: gauge('sluice.lag.time', 's', 'How long ago the oldest of these events was published'),
     draining: gauge('sluice.draining', '1', '1 once the server is going away, else 0'),
     receivedMessages: sinceStart('sluice.received.messages', '{message}', 'Received over WebSockets'),
     receivedBytes: sinceStart('sluice.received.bytes', 'By', 'The bytes of these'),
@@ -130,6 +131,7 @@ function observeStats(result: BatchObservableResult, to: Instruments, stats: Slu
   result.observe(to.subscribers, subscribers.behind, { 'sluice.subscriber.state': 'behind' })
   result.observe(to.lag, subscribers.lag.total)
   result.observe(to.maxLag, subscribers.lag.max)
+  result.observe(to.lagTime, subscribers.lag.maxMs / 1_000)
   result.observe(to.draining, stats.draining ? 1 : 0)
   result.observe(to.receivedMessages, stats.messagesIn)
   result.observe(to.receivedBytes, stats.bytesIn)

@@ -25,8 +25,11 @@ export interface SluiceStats {
     readonly live: number
     /** Reading what they have missed, from memory or from the store. */
     readonly behind: number
-    /** Events that they have yet to be given: all of them together, and the one that is furthest behind. */
-    readonly lag: { readonly total: number; readonly max: number }
+    /**
+     * Events that they have yet to be given: all of them together, and the one that is furthest behind; and how long
+     * ago the oldest of these was published, in milliseconds.
+     */
+    readonly lag: { readonly total: number; readonly max: number; readonly maxMs: number }
   }
   /**
    * How those that came back with a cursor were served, since the start: from memory (`ring`), from the `store`, or
@@ -86,11 +89,12 @@ export function takeStats(connections: Connections, counters: Counters, draining
 }
 
 function takeSubscribers(feeding: Iterable<Feeding>): SluiceStats['subscribers'] {
-  const counted = { live: 0, behind: 0, lag: { total: 0, max: 0 } }
-  for (const { live, lag } of feeding) {
+  const counted = { live: 0, behind: 0, lag: { total: 0, max: 0, maxMs: 0 } }
+  for (const { live, lag, lagMs } of feeding) {
     counted[live ? 'live' : 'behind'] += 1
     counted.lag.total += lag
     counted.lag.max = Math.max(counted.lag.max, lag)
+    counted.lag.maxMs = Math.max(counted.lag.maxMs, lagMs)
   }
   return counted
 }

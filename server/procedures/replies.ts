@@ -1,4 +1,5 @@
 import type { TRPCErrorShape } from '@trpc/server/rpc'
+import type { Lag } from '../../shared/items.ts'
 import type { Batch } from '../topics/batch.ts'
 
 export type { Batch }
@@ -23,6 +24,14 @@ export interface Replies {
 
   /** Several events of a topic, shared with other subscriptions. @throws as `next`; nothing was sent then. */
   push(batch: Batch<unknown>): void
+
+  /**
+   * How far behind it is (an extension), as soon as the connection has room. Settles when it is said; rejects if it
+   * cannot be encoded.
+   *
+   * @param latest asked when there is room; null: it is not to be said any more.
+   */
+  lag(latest: () => Lag | null): Promise<void>
 
   /** Something failed. Never throws: a shape that cannot be encoded is replaced by one that can. */
   error(shape: TRPCErrorShape): void

@@ -22,11 +22,12 @@ import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
 import type { CallObservers, Observation } from '../observe/calls.ts'
 import { countRunning, type Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
-import { feedOf, type Feed } from '../topics/sink.ts'
+import { feedOf, type Feed, type Feeding } from '../topics/sink.ts'
 import type { Encodings } from './encodings.ts'
 import type { Ward } from './authority.ts'
 import type { SubscriptionCallDeps } from './call-subscription.ts'
 import { settlesWithin } from './grace.ts'
+import { reportLag } from './lag-report.ts'
 import { isAbortError, type Origin } from './present-error.ts'
 import type { Batch, Replies } from './replies.ts'
 
@@ -39,6 +40,8 @@ export interface SubscriptionTask {
   origin(): Origin
   /** Whether the client asked for the cursor at which the subscription begins. */
   readonly tellPosition: boolean
+  /** Whether the client asked to be told how far behind it is. */
+  readonly tellLag: boolean
   /** Whether an `AbortError` of the procedure's own ends the stream without a word, as in tRPC's SSE. */
   readonly abortErrorEnds: boolean
 }
@@ -205,6 +208,7 @@ export class Subscription implements AsyncDisposable, Ward {
     const replies = this.#replies
     const { tally } = this.#deps.counters
     const failures: unknown[] = []
+    const reports: Disposable[] = []
     const push = (batch: Batch<unknown>) => {
       if (failures.length > 0 || this.#controller.signal.aborted) return
       try {
@@ -224,12 +228,26 @@ export class Subscription implements AsyncDisposable, Ward {
         get capacity() {
           return replies.capacity
         },
+        fedBy: feeding => {
+          if (this.#task.tellLag) reports.push(this.#reportLag(feeding))
+        },
       })
     } catch (thrown) {
       return { at: 'failed', thrown, of: 'source' }
+    } finally {
+      for (const report of reports) report[Symbol.dispose]()
     }
     if (failures.length > 0) return { at: 'failed', thrown: failures[0], of: 'encoding' }
     return this.#controller.signal.aborted ? { at: 'stopped' } : { at: 'returned' }
+  }
+
+  #reportLag(feeding: Feeding): Disposable {
+    const { clock, desk } = this.#deps
+    return reportLag(feeding, clock, latest =>
+      this.#replies
+        .lag(() => (this.#controller.signal.aborted ? null : latest()))
+        .catch((thrown: unknown) => void desk.report(thrown, this.#task.origin())),
+    )
   }
 
   #push(batch: Batch<unknown>): void {

@@ -3,6 +3,7 @@ import { isTrackedEnvelope } from '@trpc/server'
 import type { TrackedEnvelope } from '@trpc/server'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import type { Envelope, Format, Message } from '../../shared/codec/codec.ts'
+import type { Lag } from '../../shared/items.ts'
 import type { ServerResult } from '../../shared/protocol/messages.ts'
 import { unpresentable, type ErrorDesk, type Origin } from '../procedures/present-error.ts'
 import type { EncodedMessages, Encodings, Head } from '../procedures/encodings.ts'
@@ -105,6 +106,13 @@ export class Answers implements Replies {
     } else {
       for (const envelope of batch.envelopes) this.next(envelope)
     }
+  }
+
+  /** Waits for the connection, and not for credit: one whose credit is spent wants to know. */
+  async lag(latest: () => Lag | null): Promise<void> {
+    await this.#writer.outlet.room
+    const lag = latest()
+    if (lag) this.#result({ type: 'lag', ...lag })
   }
 
   error(shape: TRPCErrorShape): void {

@@ -14,6 +14,8 @@ export interface Request {
   readonly again: boolean
   /** Under which a mutation is to run once, however often it is sent. */
   readonly idempotencyKey: string | undefined
+  /** It wants to know how far behind its subscription is. */
+  readonly lag: boolean
 }
 
 /** What may come where a client can go on talking. */
@@ -39,10 +41,15 @@ export function parseRequest(value: unknown, transformer: CombinedDataTransforme
   const message = parseTRPCMessage(value, transformer)
   // tRPC's parser has seen that it is an object, and drops the members that it does not know.
   const { params } = value as {
-    readonly params?: { readonly again?: unknown; readonly idempotencyKey?: unknown }
+    readonly params?: { readonly again?: unknown; readonly idempotencyKey?: unknown; readonly lag?: unknown }
   }
   const key = params?.idempotencyKey
-  return { message, again: params?.again === true, idempotencyKey: typeof key === 'string' ? key : undefined }
+  return {
+    message,
+    again: params?.again === true,
+    lag: params?.lag === true,
+    idempotencyKey: typeof key === 'string' ? key : undefined,
+  }
 }
 
 /**

@@ -101,7 +101,7 @@ export class Session implements Connection {
     this.#caller = {
       req: guest.req,
       deps,
-      tellPosition: guest.extensions.position,
+      extensions: guest.extensions,
       ctx: () => this.#ctx,
     }
     this.#heartbeat = startHeartbeat(deps.keepAlive, deps.clock, {
@@ -320,7 +320,7 @@ export class Session implements Connection {
       this.#credits.get(id)?.grant(events) // else its stream has just ended
       return
     }
-    const { message, again, credit, idempotencyKey } = incoming
+    const { message, again, lag, credit, idempotencyKey } = incoming
     const { id, jsonrpc } = message
     const path = message.method === 'subscription.stop' ? undefined : message.params.path
     const credits = credit && new Credits(credit)
@@ -332,7 +332,7 @@ export class Session implements Connection {
     } else if (message.method === 'subscription.stop') {
       this.#subscriptions.stop(id)
     } else if (message.method === 'subscription') {
-      const task = toTask(message, { batchIndex, again }, context, this.#caller)
+      const task = toTask(message, { batchIndex, again, lag }, context, this.#caller)
       try {
         const { ended } = this.#subscriptions.start(id, task, answers)
         this.#idle.hold()
@@ -345,7 +345,7 @@ export class Session implements Connection {
         answers.error(this.#deps.desk.handle(thrown, task.origin()))
       }
     } else {
-      const circumstances = { batchIndex, again, idempotencyKey }
+      const circumstances = { batchIndex, again, lag, idempotencyKey }
       void this.#answer(toTask(message, circumstances, context, this.#caller), answers)
     }
   }

@@ -2,6 +2,7 @@
 import { TRPCError } from '@trpc/server'
 import type { TRPCRequestMessage } from '@trpc/server/rpc'
 import { SluiceError } from '../../shared/errors.ts'
+import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { countRefusal, type Counters } from '../observe/counters.ts'
 import { callProcedure, withLastEventId } from '../procedures/call.ts'
 import { callSubscription, type SubscriptionCallDeps } from '../procedures/call-subscription.ts'
@@ -15,7 +16,7 @@ export type Context = { readonly ok: true } | { readonly ok: false; readonly err
 export interface Caller {
   readonly req: unknown
   readonly deps: SubscriptionCallDeps
-  readonly tellPosition: boolean
+  readonly extensions: Extensions
   /** The context of this moment, as far as there is one. */
   ctx(): unknown
 }
@@ -26,20 +27,23 @@ export interface Circumstances {
   /** The client has asked for this before, and lost its connection. */
   readonly again: boolean
   readonly idempotencyKey?: string | undefined
+  /** It wants to know how far behind its subscription is. */
+  readonly lag: boolean
 }
 
 /** @param context the caller's; its error is the answer to every request. */
 export function toTask(
   { method: type, params }: TRPCRequestMessage,
-  { again, batchIndex, idempotencyKey }: Circumstances,
+  { again, batchIndex, lag, idempotencyKey }: Circumstances,
   context: Promise<Context>,
-  { req, deps, tellPosition, ctx }: Caller,
+  { req, deps, extensions, ctx }: Caller,
 ): SubscriptionTask {
   const { path } = params
   const input = withLastEventId(params.input, params.lastEventId)
   return {
     path,
-    tellPosition,
+    tellPosition: extensions.position,
+    tellLag: extensions.lag && lag,
     abortErrorEnds: false,
     origin: () => ({ req, type, path, input, ctx: ctx() }),
     invoke: async signal => {

@@ -120,6 +120,15 @@ export class Hub<Item> {
     return this.#ring.get(offset)
   }
 
+  /**
+   * How long ago an item was appended, in milliseconds.
+   *
+   * @param otherwise when it was appended, if it is no recent one, in milliseconds since 1970.
+   */
+  ageOf(offset: Offset, otherwise: number): number {
+    return Math.max(0, this.#options.clock.now() - (this.#ring.appendedAt(offset) ?? otherwise))
+  }
+
   /** Calls `wake` once, when the hub has moved, failed or closed. Returns a way out. */
   onMove(wake: () => void): () => void {
     this.#waiting.add(wake)
@@ -284,7 +293,7 @@ export class Hub<Item> {
     for (const record of records) {
       if (record.offset !== this.#head + 1) throw holeAfter(this.log, this.#head, record.offset)
       const slot = this.seal(epoch, record)
-      this.#ring.push(record.offset, slot, record.payload.byteLength)
+      this.#ring.push(record.offset, slot, record.payload.byteLength, record.at)
       this.#head = record.offset
       if (slot) envelopes.push(slot)
     }

@@ -5,6 +5,7 @@
  */
 import { SluiceError } from '../../shared/errors.ts'
 import type { Gap, Snapshot } from '../../shared/items.ts'
+import { parseCursor } from '../../shared/protocol/cursor.ts'
 import type { Cursor } from '../../shared/protocol/cursor.ts'
 import { batchBounds } from './batch.ts'
 import type { Batch } from './batch.ts'
@@ -51,6 +52,8 @@ export class Reader<Item> {
   #place: LogPlace = { epoch: unborn, offset: 0 }
   /** What was read ahead: at most one page, or what a start or gap puts before the next item. */
   #ahead: Slot<Item | Gap | Snapshot<unknown>>[] = []
+  /** When the first record of the last page was appended, in milliseconds since 1970; Infinity before there is one. */
+  #pageAt = Infinity
   /** The latest of each key, where a reader that is behind wants no more. */
   readonly #conflation: Conflation<Item> | null
   /** Where to count what is dropped, if anybody does. */
@@ -80,11 +83,21 @@ export class Reader<Item> {
     return this.#metGap
   }
 
-  /** How many events of its log, as far as the hub knows it, have not been read; what was read ahead counts as read. */
+  /** How many events of its log, as far as the hub knows it, have not been taken. */
   get lag(): number {
     const { epoch, head } = this.#hub
     // Of another life than its own, such as the first one of a log that had no event, it has read nothing.
-    return this.#place.epoch === epoch ? Math.max(0, head - this.#place.offset) : head
+    const unread = this.#place.epoch === epoch ? Math.max(0, head - this.#place.offset) : head
+    return unread + this.#ahead.length + (this.#conflation?.size ?? 0)
+  }
+
+  /** How long ago the next of them was appended, in milliseconds: of one that lies in the store, one of its page. */
+  get lagMs(): number {
+    if (this.lag === 0) return 0
+    const { epoch, offset } = this.#place
+    const next = this.#ahead.find(slot => slot !== null) ?? this.#conflation?.first
+    const unread = epoch === this.#hub.epoch ? offset + 1 : 1
+    return this.#hub.ageOf(next ? parseCursor(next[0]).offset : unread, this.#pageAt)
   }
 
   /** True when all that the hub knows has been taken: what comes next can be pushed. */
@@ -240,6 +253,7 @@ export class Reader<Item> {
       this.#ahead.push(hub.recent(record.offset) ?? hub.seal(epoch, record))
     }
     this.#place = { epoch, offset: expected }
+    this.#pageAt = page.records[0]?.at ?? this.#pageAt
   }
 
   async #crossLives(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Offset } from '../../shared/protocol/cursor.ts'
  * resumes are served from here without touching the store.
  */
 export class Ring<T> {
-  readonly #slots: ({ readonly item: T; readonly bytes: number } | undefined)[]
+  readonly #slots: ({ readonly item: T; readonly bytes: number; readonly at: number } | undefined)[]
   readonly #capacity: number
   readonly #maxBytes: number
   #bytes = 0
@@ -35,16 +35,17 @@ export class Ring<T> {
   /**
    * Adds the next item.
    *
+   * @param at when it was appended, in milliseconds since 1970.
    * @throws RangeError when the offset does not follow the last one: a hole must never be papered over.
    */
-  push(offset: Offset, item: T, bytes = 0): void {
+  push(offset: Offset, item: T, bytes = 0, at = 0): void {
     if (this.#count > 0 && offset !== this.#last + 1) {
       throw new RangeError(`Offset ${offset} does not follow ${this.#last}.`)
     }
     while (this.#count > 0 && (this.#count === this.#capacity || this.#bytes + bytes > this.#maxBytes)) {
       this.#drop(this.first)
     }
-    this.#slots[offset % this.#capacity] = { item, bytes }
+    this.#slots[offset % this.#capacity] = { item, bytes, at }
     this.#bytes += bytes
     this.#last = offset
     this.#count++
@@ -60,6 +61,12 @@ export class Ring<T> {
   bytesAt(offset: Offset): number {
     if (offset > this.#last || offset < this.first) return 0
     return this.#slots[offset % this.#capacity]?.bytes ?? 0
+  }
+
+  /** When an item was appended; undefined when it is not held. */
+  appendedAt(offset: Offset): number | undefined {
+    if (offset > this.#last || offset < this.first) return undefined
+    return this.#slots[offset % this.#capacity]?.at
   }
 
   clear(): void {

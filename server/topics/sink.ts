@@ -11,6 +11,8 @@ export interface Sink<Item> {
   readonly room: Promise<void> | null
   /** How many items it takes while there is room; left out by those who take any batch. */
   readonly capacity?: number
+  /** Told, before anything is pushed, whom to ask how far behind it is. */
+  readonly fedBy?: (feeding: Feeding) => void
   /** Where to count what becomes of the events; left out by those who do not. */
   readonly tally?: Tally
 }
@@ -37,6 +39,8 @@ export interface Feeding {
   readonly live: boolean
   /** How many events of its log it has not been given yet. */
   readonly lag: number
+  /** How long ago the first of them was appended, in milliseconds; 0 without any. */
+  readonly lagMs: number
 }
 
 export function createTally(): Tally {

@@ -61,6 +61,10 @@ export class Subscriber<Item> implements Feeding {
     return this.#reader.lag
   }
 
+  get lagMs(): number {
+    return this.#reader.lagMs
+  }
+
   next(): Promise<IteratorResult<Delivered<Item>, undefined>> {
     const take = () => this.#take()
     const taken = this.#overlapping++ === 0 ? take() : this.#latest.then(take, take)
@@ -80,6 +84,7 @@ export class Subscriber<Item> implements Feeding {
     let resuming = this.#options.after !== undefined
     reader.tally = tally
     tally?.feeding.add(this)
+    sink.fedBy?.(this)
     try {
       if (!reader.ended) await this.#started
       while (!reader.ended) {

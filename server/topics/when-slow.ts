@@ -34,6 +34,12 @@ export class Conflation<Item> {
     return this.#latest.size
   }
 
+  /** The next one that is delivered. */
+  get first(): Envelope<Item> | undefined {
+    for (const envelope of this.#latest.values()) return envelope
+    return undefined
+  }
+
   /** Returns whether it has replaced an earlier one, which nobody gets then. */
   add(envelope: Envelope<Item>): boolean {
     const key = this.#by(envelope[1])

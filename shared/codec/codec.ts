@@ -53,6 +53,7 @@ export interface Message extends Partial<Envelope> {
     readonly lastEventId?: string
     readonly again?: true
     readonly credit?: Credit
+    readonly lag?: true
     readonly events?: number
   }
   readonly result?: {
@@ -61,6 +62,8 @@ export interface Message extends Partial<Envelope> {
     readonly id?: string
     readonly position?: string
     readonly credit?: true
+    readonly events?: number
+    readonly ms?: number
   }
   readonly error?: unknown
 }

@@ -2,6 +2,7 @@
  * The one message protocol: tRPC's JSON-RPC-like messages, with our extensions beside them. Where tRPC
  * exports a type of its own, that one is used where it is needed. Wire: docs/wire.md, sections 1 to 4.
  */
+import type { Lag } from '../items.ts'
 import type { Credit, CreditMessage } from './credit.ts'
 
 /** What a peer chose to tell its requests apart. */
@@ -22,16 +23,19 @@ export type ClientMessage =
         readonly again?: true
         /** An extension, which stock servers pass over. */
         readonly credit?: Credit
+        /** An extension: the client wants to know how far behind it is. */
+        readonly lag?: true
       }
     }
   | { readonly id: RequestId; readonly jsonrpc?: '2.0'; readonly method: 'subscription.stop' }
   | CreditMessage
 
-/** What a server answers to one request. `position` and `credit` are extensions (negotiate.ts). */
+/** What a server answers to one request. `position`, `credit` and `lag` are extensions (negotiate.ts). */
 export type ServerResult =
   | { readonly type: 'started'; readonly position?: string; readonly credit?: true }
   | { readonly type: 'data'; readonly data: unknown; readonly id?: string }
   | { readonly type: 'stopped' }
+  | ({ readonly type: 'lag' } & Lag)
 
 /** Heartbeats of tRPC's WebSocket protocol are bare text frames. */
 export const ping = 'PING'

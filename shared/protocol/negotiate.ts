@@ -28,6 +28,8 @@ export interface Extensions {
   readonly renewal: boolean
   /** Over WebSocket, a subscription may be asked for with a credit, which the server then does not exceed. */
   readonly credits: boolean
+  /** A client may ask to be told how far behind a subscription is. */
+  readonly lag: boolean
   /** The name of the codec that the client would like, if the server has it; null: it understands text only. */
   readonly codec: string | null
 }
@@ -38,11 +40,15 @@ export const noExtensions: Extensions = {
   streams: false,
   renewal: false,
   credits: false,
+  lag: false,
   codec: null,
 }
 
 /** Name of the query parameter by which a client says, over HTTP, that it has asked for this before. */
 export const againParam = 'again'
+
+/** By which a client asks, over SSE, to be told how far behind it is. */
+export const lagParam = 'lag'
 
 /** What the server may use towards a client that connected with these query parameters. */
 export function negotiate(params: URLSearchParams): Extensions {
@@ -54,6 +60,7 @@ export function negotiate(params: URLSearchParams): Extensions {
     streams: true,
     renewal: true,
     credits: true,
+    lag: true,
     codec: params.get(codecParam),
   }
 }

@@ -10,6 +10,7 @@ export const sseEvent = {
   ping: 'ping',
   error: 'serialized-error',
   return: 'return',
+  lag: 'lag',
 } as const
 
 export const sseHeaders = {

@@ -88,6 +88,7 @@ test('what is collected are connections, subscribers, events, encodings and refu
     'sluice.subscribers behind': 0,
     'sluice.lag': 0,
     'sluice.lag.max': 0,
+    'sluice.lag.time': 0,
     'sluice.draining': 0,
     'sluice.received.messages': 2,
     'sluice.received.bytes': app.sluice.stats().bytesIn,
@@ -155,6 +156,7 @@ test('a reader that stops shows as a stall and a lag, and later as dropped event
   const stalled = await app.collect()
   expect(stalled).toMatchObject({ 'sluice.subscribers live': 0, 'sluice.subscribers behind': 1 })
   expect(stalled['sluice.lag']).toBe(stalled['sluice.lag.max'])
+  expect(stalled['sluice.lag.time']).toBeGreaterThan(0)
   expect(stalled['sluice.stalls']).toBeGreaterThan(0)
   expect(stalled['sluice.buffered']).toBeGreaterThan(0)
 

@@ -184,6 +184,7 @@ export class World {
       {
         path: 'n',
         tellPosition: true,
+        tellLag: false,
         abortErrorEnds: false,
         origin: () => this.origin,
         invoke: async signal => {

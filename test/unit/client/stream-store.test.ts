@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { FrameGate } from '../../../client/react/frame.ts'
 import { toInputKey } from '../../../client/react/input-key.ts'
 import { StreamStore, type StreamObserver } from '../../../client/react/stream-store.ts'
+import { onLagOf } from '../../../client/subscriptions/lag.ts'
 import { createFakeClock } from '../../kit/index.ts'
 
 const add = { initial: 0, step: (sum: unknown, event: unknown) => (sum as number) + (event as number) }
@@ -179,4 +180,20 @@ describe('the key of an input', () => {
     ]
     expect(new Set(inputs.map(toInputKey)).size).toBe(inputs.length)
   })
+})
+
+test('a store that asks for the lag is told it, and publishes it with the frame', async () => {
+  const store = new StreamStore({ fold: undefined, maxEvents: 10 }, true)
+  const contexts: object[] = []
+  const subscribe = (_input: unknown, { context = {} }: StreamObserver) => {
+    contexts.push(context)
+    return { unsubscribe: () => {} }
+  }
+  store.start(subscribe, {})()
+  store.start(subscribe, {}, { lag: true })
+  expect(contexts.map(context => onLagOf(context) !== undefined)).toEqual([false, true])
+  expect(store.get().lag).toBeNull()
+  onLagOf(contexts[1] ?? {})?.({ events: 3, ms: 20 })
+  await frame(store)
+  expect(store.get().lag).toEqual({ events: 3, ms: 20 })
 })

@@ -18,6 +18,7 @@ function create(input?: unknown) {
       complete: () => seen.push('complete'),
     },
     flow: undefined,
+    onLag: undefined,
     onError: error => errors.push(error),
   })
   return { subscription, seen, errors }
@@ -66,6 +67,7 @@ describe('the cursor', () => {
       serialized: undefined,
       observer: { next: () => at.push(subscription.cursor), error: () => {}, complete: () => {} },
       flow: undefined,
+      onLag: undefined,
       onError: () => {},
     })
     subscription.next({}, 'e1')
@@ -151,6 +153,7 @@ describe('the observer', () => {
         complete: () => {},
       },
       flow: undefined,
+      onLag: undefined,
       onError: error => errors.push(error),
     })
     subscription.next(1, undefined)
