@@ -15,6 +15,9 @@ import type { HttpDeps } from './carriers/http.ts'
 import { createNodeHandler, type NodeHandler } from './carriers/node.ts'
 import { normalizeBasePath } from './carriers/request.ts'
 import { createUpgradeHandler, type UpgradeHandler } from './carriers/upgrade.ts'
+import { Deflater, toCompression } from './carriers/deflate.ts'
+import { Packings } from './carriers/frames.ts'
+import { Gzip } from './carriers/gzip.ts'
 import { toWire } from './carriers/ws.ts'
 import type { SluiceErrorCode } from '../shared/errors.ts'
 import { CallObservers, type CallObserver } from './observe/calls.ts'
@@ -124,6 +127,9 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   // An application without one has an empty context, which is what its type says.
   const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
 
+  const compression = toCompression(options.compression)
+  const deflater = compression && new Deflater(compression, counters)
+  const packings = new Packings(deflater)
   const encodings = new Encodings(desk.router, counters)
   const { authority, expiry } = createAuth(options.auth, desk, clock)
   const subscription = {
@@ -171,6 +177,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     outletHighWater: limits.outletHighWater,
     maxBodyBytes: limits.maxBodyBytes,
     maxStreamBytes: limits.maxStreamBytes ?? limits.maxBodyBytes,
+    gzip: compression?.http && deflater ? new Gzip(deflater) : null,
     adapter: { allowBatching, allowMethodOverride, batching, maxBatchSize, middleware, responseMeta },
   }
 
@@ -185,7 +192,11 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       sendsParams: params.get('connectionParams') === '1',
       createContext: (info: TRPCRequestInfo) => createContext({ req, res: socket, info }),
     }
-    const connection = new Session(toWire(socket, req.socket), guest, session)
+    const connection = new Session(
+      toWire(socket, req.socket, packings.of(socket, req, extensions)),
+      guest,
+      session,
+    )
     connections.add(connection)
     admission.hold(addressOf(req), connection.ended)
   }
@@ -214,6 +225,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       allowedOrigins: options.allowedOrigins,
       maxMessageBytes: limits.maxMessageBytes,
       maxFragments: limits.maxFragments,
+      deflate: compression?.websocket ?? false,
       report: reportOf,
     }),
     accept,

@@ -89,7 +89,7 @@ const encoder = new TextEncoder()
 const toBytes = (frame: Frame) => (typeof frame === 'string' ? encoder.encode(frame) : frame)
 
 /** The host frames the body by itself. */
-const bytes: Packing = { joins: true, pack: toBytes }
+const bytes: Packing = { pack: toBytes, packAll: frames => [toBytes(join(frames))] }
 
 /** A body that is written to. What the host has not pulled counts as buffered. */
 function createBody(

@@ -14,6 +14,7 @@ import type { Connection } from '../session/connections.ts'
 import type { AddressOf } from './address.ts'
 import type { CreateContext, NodeRequest } from './context.ts'
 import { refuse, type ResponseHost } from './host.ts'
+import type { Gzip } from './gzip.ts'
 import { findSubscription, type RequestHead } from './request.ts'
 import { SseConnection, turnAway, type SseDeps } from './sse.ts'
 import { asksForStream, StreamConnection, type StreamDeps } from './stream.ts'
@@ -30,6 +31,8 @@ export interface HttpDeps extends SseDeps, StreamDeps {
   readonly basePath: string
   readonly maxBodyBytes: number
   readonly maxStreamBytes: number
+  /** Compresses streamed responses; null where that is off. Of `sluice.node` only. */
+  readonly gzip: Gzip | null
   isDraining(): boolean
   readonly admission: Admission
   readonly addressOf: AddressOf

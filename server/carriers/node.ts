@@ -8,8 +8,10 @@ import { createURL, incomingMessageToRequest, nodeHTTPRequestHandler } from '@tr
 import { countRefusal } from '../observe/counters.ts'
 import { discardBody, isByteStream, limitBody, readNodeBody } from './body.ts'
 import type { NodeRequest, NodeResponse } from './context.ts'
-import { byteLengthOf, join } from '../session/wire.ts'
-import type { Packed, Packing, Wire } from '../session/wire.ts'
+import { byteLengthOf } from '../bytes.ts'
+import { join } from '../session/wire.ts'
+import type { Frame, Packed, Packing, Wire } from '../session/wire.ts'
+import { acceptsGzip, type Gzip } from './gzip.ts'
 import { answer, errorListener, type HttpDeps } from './http.ts'
 import { pathBelow, type RequestHead } from './request.ts'
 import type { ResponseHost, ResponseWire } from './host.ts'
@@ -90,8 +92,10 @@ async function toHost(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Prom
     createContext: info => deps.createContext({ req, res, info }),
     readBody: () => incomingMessageToRequest(req, res, { maxBodySize: deps.maxBodyBytes }).text(),
     open(status, headers) {
+      const gzip = toGzip(req, res, headers, deps)
       writeHead(res, status, headers, deps.isDraining())
-      return toWire(res, deps)
+      const wire = toWire(res, deps)
+      return gzip ? gzip.wrap(wire) : wire
     },
     respond(status, headers, body) {
       if (res.headersSent) return
@@ -99,6 +103,16 @@ async function toHost(req: NodeRequest, res: NodeResponse, deps: HttpDeps): Prom
       res.end(body)
     },
   }
+}
+
+/** What compresses a response, upon which its head says so; null where that is off, not wanted, or done already. */
+function toGzip(req: NodeRequest, res: NodeResponse, headers: Headers, { gzip }: HttpDeps): Gzip | null {
+  if (!gzip) return null
+  headers.append('vary', 'accept-encoding')
+  const encoded = headers.has('content-encoding') || res.hasHeader('content-encoding')
+  if (encoded || !acceptsGzip(req.headers['accept-encoding']?.toString())) return null
+  headers.set('content-encoding', 'gzip')
+  return gzip
 }
 
 /** Settles when the middleware lets the request through, with the error that it passed on. */
@@ -184,16 +198,16 @@ function throughSocket(res: ServerResponse): Wire | null {
   }
 }
 
-const plain: Packing = { joins: true, pack: frame => frame }
+const plain: Packing = { pack: frame => frame, packAll: frames => [join(frames)] }
 
-/** One chunk (RFC 9112 7.1). */
-const chunked: Packing = {
-  joins: true,
-  pack(frame) {
-    const head = `${byteLengthOf(frame).toString(16)}\r\n`
-    if (typeof frame === 'string') return Buffer.from(`${head}${frame}\r\n`)
-    return Buffer.concat([Buffer.from(head), frame, Buffer.from('\r\n')])
-  },
+/** Each piece is one chunk. */
+const chunked: Packing = { pack: toChunk, packAll: frames => [toChunk(join(frames))] }
+
+/** RFC 9112 7.1. */
+function toChunk(frame: Frame): Buffer {
+  const head = `${byteLengthOf(frame).toString(16)}\r\n`
+  if (typeof frame === 'string') return Buffer.from(`${head}${frame}\r\n`)
+  return Buffer.concat([Buffer.from(head), frame, Buffer.from('\r\n')])
 }
 
 function writeHead(res: NodeResponse, status: number, headers: Headers, draining: boolean): void {

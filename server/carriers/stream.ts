@@ -24,7 +24,7 @@ import type { Limits } from '../session/limits.ts'
 import { Outlet } from '../session/outlet.ts'
 import { Subscriptions } from '../session/subscriptions.ts'
 import { checkBatchLength, toTask, type Caller, type Context } from '../session/task.ts'
-import type { Packing } from '../session/wire.ts'
+import type { Frame, Packing } from '../session/wire.ts'
 import { afterThisTurn } from '../turn.ts'
 import { expiryByEnding, openEventStream, refuse, respondWithError } from './host.ts'
 import type { ResponseHost, ResponseWire, StreamingDeps } from './host.ts'
@@ -321,7 +321,11 @@ function toRefusal(cause: unknown): TRPCError {
 function asEvents(framing: Packing): Packing {
   let packing = packings.get(framing)
   if (!packing) {
-    packing = { joins: framing.joins, pack: message => framing.pack(formatSseData(String(message))) }
+    const toEvent = (message: Frame) => formatSseData(String(message))
+    packing = {
+      pack: message => framing.pack(toEvent(message)),
+      packAll: messages => framing.packAll(messages.map(toEvent)),
+    }
     packings.set(framing, packing)
   }
   return packing

@@ -19,6 +19,8 @@ export interface UpgradeDeps {
   readonly allowedOrigins: AllowedOrigins | undefined
   readonly maxMessageBytes: number
   readonly maxFragments: number
+  /** Whether frames may be deflated, both ways. */
+  readonly deflate: boolean
   readonly counters: Counters
   isDraining(): boolean
   /** Why there is no room for this connection; null if there is. */
@@ -28,6 +30,9 @@ export interface UpgradeDeps {
   report(error: unknown, req: IncomingMessage): void
 }
 
+/** A frame depends on none before it: so it can be shared, and a quiet connection keeps no window for its next one. */
+const noContextTakeover = { serverNoContextTakeover: true, clientNoContextTakeover: true }
+
 export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void
 
 export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
@@ -36,6 +41,7 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
     clientTracking: false,
     maxPayload: deps.maxMessageBytes,
     maxFragments: deps.maxFragments,
+    perMessageDeflate: deps.deflate && noContextTakeover,
   })
   const refuseWith = (code: SluiceErrorCode, socket: Duplex, message: string) => {
     countRefusal(deps.counters, code)

@@ -9,19 +9,20 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { SluiceErrorCode } from '../../shared/errors.ts'
-import { byteLengthOf, join } from '../session/wire.ts'
-import type { DuplexWire, Frame, Packing } from '../session/wire.ts'
+import { join } from '../session/wire.ts'
+import type { DuplexWire, Packing } from '../session/wire.ts'
 
-/** @param tcp the socket below, on which the upgrade came. */
-export function toWire(socket: WebSocket, tcp: Duplex): DuplexWire {
-  // Frames of ours are not compressed. That is legal, but not what was negotiated.
-  const compressed = socket.extensions.includes('permessage-deflate')
+/**
+ * @param tcp the socket below, on which the upgrade came.
+ * @param framed how frames are made; null leaves that to `ws`.
+ */
+export function toWire(socket: WebSocket, tcp: Duplex, framed: Packing | null): DuplexWire {
   return {
-    packing: compressed ? whole : framed,
+    packing: framed ?? whole,
     write(packed, gone) {
       // `ws` would count a frame for a closing socket as buffered for ever.
       if (socket.readyState !== socket.OPEN) return gone?.()
-      if (!compressed) tcp.write(join(packed), gone && (() => gone()))
+      if (framed) tcp.write(join(packed), gone && (() => gone()))
       else packed.forEach((frame, i) => socket.send(frame, i === packed.length - 1 ? gone : undefined))
     },
     get bufferedBytes() {
@@ -58,28 +59,4 @@ const tooMuch = new Set([
 ])
 
 /** `ws` makes the frame. */
-const whole: Packing = { joins: false, pack: frame => frame }
-
-/** The frame as it goes over the network: final, unmasked, text or binary (RFC 6455 5.2). */
-const framed: Packing = { joins: true, pack: toFrame }
-
-const finalText = 0x81
-const finalBinary = 0x82
-
-function toFrame(frame: Frame): Buffer {
-  const length = byteLengthOf(frame)
-  const headLength = length < 126 ? 2 : length < 65_536 ? 4 : 10
-  const bytes = Buffer.allocUnsafe(headLength + length)
-  bytes[0] = typeof frame === 'string' ? finalText : finalBinary
-  if (headLength === 2) bytes[1] = length
-  else if (headLength === 4) {
-    bytes[1] = 126
-    bytes.writeUInt16BE(length, 2)
-  } else {
-    bytes[1] = 127
-    bytes.writeBigUInt64BE(BigInt(length), 2)
-  }
-  if (typeof frame === 'string') bytes.write(frame, headLength)
-  else bytes.set(frame, headLength)
-  return bytes
-}
+const whole: Packing = { pack: frame => frame, packAll: frames => frames }

@@ -23,6 +23,8 @@ export interface Counters {
   disconnected: number
   /** Tracked events that were on their way out, by whether what they look like on the wire was remembered. */
   readonly encodings: { hits: number; misses: number }
+  /** What was compressed, once for all who got it: its bytes before and after. */
+  readonly compression: { bytesIn: number; bytesOut: number }
   /** What topics tell of those whom they push to. */
   readonly tally: Tally
   /** What strangers were refused, by the code of the error table that says why. */
@@ -43,6 +45,7 @@ export function createCounters(): Counters {
     stalls: 0,
     disconnected: 0,
     encodings: { hits: 0, misses: 0 },
+    compression: { bytesIn: 0, bytesOut: 0 },
     tally: createTally(),
     refusals: {},
   }

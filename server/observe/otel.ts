@@ -105,6 +105,7 @@ function createInstruments(meter: Meter) {
     sentEvents: sinceStart('sluice.sent.events', '{event}', 'Events handed to connections'),
     sentBytes: sinceStart('sluice.sent.bytes', 'By', 'Bytes of encoded messages handed to connections'),
     encodings: sinceStart('sluice.encodings', '{event}', 'Events encoded, and encodings used again'),
+    compressed: sinceStart('sluice.compressed', 'By', 'Bytes that were compressed, before and after'),
     resumes: sinceStart('sluice.resumes', '{resume}', 'Resumed subscribers, by where their events were'),
     dropped: sinceStart('sluice.dropped.events', '{event}', 'Events that slow readers did not get'),
     disconnected: sinceStart('sluice.disconnected', '{subscription}', 'Subscriptions ended for stalling'),
@@ -118,7 +119,7 @@ function createInstruments(meter: Meter) {
 }
 
 function observeStats(result: BatchObservableResult, to: Instruments, stats: SluiceStats): void {
-  const { connections, subscribers, encodings, resumes, dropped } = stats
+  const { connections, subscribers, encodings, compression, resumes, dropped } = stats
   for (const [carrier, count] of Object.entries(connections)) {
     result.observe(to.connections, count, { 'sluice.carrier': carrier })
   }
@@ -139,6 +140,8 @@ function observeStats(result: BatchObservableResult, to: Instruments, stats: Slu
   result.observe(to.sentBytes, stats.bytesOut)
   result.observe(to.encodings, encodings.hits, { 'sluice.encoding.remembered': true })
   result.observe(to.encodings, encodings.misses, { 'sluice.encoding.remembered': false })
+  result.observe(to.compressed, compression.bytesIn, { 'sluice.compression.side': 'before' })
+  result.observe(to.compressed, compression.bytesOut, { 'sluice.compression.side': 'after' })
   for (const [source, count] of Object.entries(resumes)) {
     result.observe(to.resumes, count, { 'sluice.resume.source': source })
   }

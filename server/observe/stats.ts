@@ -45,6 +45,11 @@ export interface SluiceStats {
   readonly stalls: number
   /** Tracked events encoded since the start (`misses`), and those whose encoding was remembered (`hits`). */
   readonly encodings: { readonly hits: number; readonly misses: number }
+  /**
+   * What was compressed since the start, once for all who got it: its bytes before and after. What `compression`
+   * leaves as it is, is not counted.
+   */
+  readonly compression: { readonly bytesIn: number; readonly bytesOut: number }
   /** Generators that did not end within the grace period, since the start. */
   readonly overstayed: number
   /** All refusals since the start. */
@@ -81,6 +86,7 @@ export function takeStats(connections: Connections, counters: Counters, draining
     dropped: { ...tally.dropped, disconnect: counters.disconnected },
     stalls,
     encodings: { ...counters.encodings },
+    compression: { ...counters.compression },
     overstayed,
     refused: Object.values(refusals).reduce((sum, count) => sum + count, 0),
     refusals,

@@ -6,6 +6,7 @@
 import type { AnyTRPCRouter } from '@trpc/server'
 import type { Envelope as RequestEnvelope, Format, Split } from '../../shared/codec/codec.ts'
 import { jsonFormat } from '../../shared/codec/json.ts'
+import { byteLengthOf } from '../bytes.ts'
 import type { Counters } from '../observe/counters.ts'
 import { formatSseData } from '../../shared/protocol/sse.ts'
 import type { Batch } from '../topics/batch.ts'
@@ -13,12 +14,18 @@ import { isSealed, type Envelope } from '../topics/envelope.ts'
 
 /** Pieces ready for the wires of one packing. Declared here in the terms of this room; session/wire.ts has it. */
 export interface PackedBy {
-  readonly joins: boolean
-  pack(frame: Piece): Piece
+  packAll(frames: Pieces): Pieces
 }
 
 type Piece = string | Uint8Array
 type Pieces = readonly Piece[]
+
+/** A batch as it goes out. */
+interface PackedBatch {
+  readonly packed: Pieces
+  /** Of its messages, before they were packed: what whoever unpacks them has to hold. */
+  readonly bytes: number
+}
 
 /** The beginning of the answers to one request. */
 export interface Head {
@@ -70,9 +77,7 @@ export class Encodings {
 
   /** A batch as server-sent events, packed. @throws as `toEvent` does. */
   toEvents(batch: Batch<unknown>, packing: PackedBy): Pieces {
-    return this.#batches.remember(batch, packing, '', () => [
-      packing.pack(batch.envelopes.map(envelope => this.toEvent(envelope)).join('')),
-    ])
+    return this.#batches.remember(batch, packing, '', envelope => this.toEvent(envelope)).packed
   }
 }
 
@@ -117,44 +122,44 @@ export class EncodedMessages {
   }
 
   /** A batch as messages, packed. @throws as `toMessage` does. */
-  toMessages(head: Head, batch: Batch<unknown>, packing: PackedBy): Pieces {
-    return this.#batches.remember(batch, packing, head.key, () => {
-      const frames = batch.envelopes.map(envelope => packing.pack(this.toMessage(head, envelope)))
-      return packing.joins ? [Buffer.concat(frames.map(toBytes))] : frames
-    })
+  toMessages(head: Head, batch: Batch<unknown>, packing: PackedBy): PackedBatch {
+    return this.#batches.remember(batch, packing, head.key, envelope => this.toMessage(head, envelope))
   }
 }
 
 /** Batches that were packed, by packing and by what their messages begin with. */
 class RememberedBatches {
   readonly #counted: Counters['encodings']
-  readonly #batches = new WeakMap<PackedBy, WeakMap<Batch<unknown>, Map<string, Pieces>>>()
+  readonly #batches = new WeakMap<PackedBy, WeakMap<Batch<unknown>, Map<string, PackedBatch>>>()
 
   constructor(counted: Counters['encodings']) {
     this.#counted = counted
   }
 
-  remember(batch: Batch<unknown>, packing: PackedBy, key: string, encode: () => Pieces): Pieces {
+  remember(
+    batch: Batch<unknown>,
+    packing: PackedBy,
+    key: string,
+    encode: (envelope: Envelope<unknown>) => Piece,
+  ): PackedBatch {
     const known = this.#known(batch, packing)
-    let pieces = known.get(key)
-    if (!pieces) {
-      pieces = encode()
-      if (known.size < maxHeadsRemembered) known.set(key, pieces)
+    let whole = known.get(key)
+    if (!whole) {
+      const frames = batch.envelopes.map(encode)
+      const bytes = frames.reduce((sum, frame) => sum + byteLengthOf(frame), 0)
+      whole = { packed: packing.packAll(frames), bytes }
+      if (known.size < maxHeadsRemembered) known.set(key, whole)
     } else {
       this.#counted.hits += batch.envelopes.length
     }
-    return pieces
+    return whole
   }
 
-  #known(batch: Batch<unknown>, packing: PackedBy): Map<string, Pieces> {
+  #known(batch: Batch<unknown>, packing: PackedBy): Map<string, PackedBatch> {
     let batches = this.#batches.get(packing)
     if (!batches) this.#batches.set(packing, (batches = new WeakMap()))
     let known = batches.get(batch)
     if (!known) batches.set(batch, (known = new Map()))
     return known
   }
-}
-
-function toBytes(piece: string | Uint8Array): Uint8Array {
-  return typeof piece === 'string' ? Buffer.from(piece) : piece
 }

@@ -101,7 +101,8 @@ export class Answers implements Replies {
     const { outlet } = this.#writer
     if (this.#shared) {
       const { messages, head } = this.#shared
-      const bytes = outlet.sendPacked(messages.toMessages(head, batch, outlet.packing))
+      const { packed, bytes } = messages.toMessages(head, batch, outlet.packing)
+      outlet.sendPacked(packed)
       this.#credits?.spend(batch.envelopes.length, bytes)
     } else {
       for (const envelope of batch.envelopes) this.next(envelope)

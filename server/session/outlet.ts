@@ -12,7 +12,7 @@
  */
 import type { Counters } from '../observe/counters.ts'
 import { afterThisTurn } from '../turn.ts'
-import { byteLengthOf } from './wire.ts'
+import { byteLengthOf } from '../bytes.ts'
 import type { Frame, Packed, Wire } from './wire.ts'
 
 /** What one connection may gather before others have their turn, in bytes: some 2 ms of small events (Node 20). */
@@ -57,20 +57,19 @@ export class Outlet implements Disposable {
     return this.#wire.packing
   }
 
-  /** Returns how many bytes it adds to what is buffered. */
+  /** Returns the bytes of the message itself. */
   send(frame: Frame): number {
-    return this.sendPacked([this.#wire.packing.pack(frame)])
+    this.sendPacked([this.#wire.packing.pack(frame)])
+    return byteLengthOf(frame)
   }
 
-  /** Sends what was packed by `packing`, here or for another connection. Returns its bytes. */
-  sendPacked(packed: readonly Packed[]): number {
-    if (this.#closed) return 0
-    let bytes = 0
+  /** Sends what was packed by `packing`, here or for another connection. */
+  sendPacked(packed: readonly Packed[]): void {
+    if (this.#closed) return
     for (const piece of packed) {
       this.#gathered.push(piece)
-      bytes += byteLengthOf(piece)
+      this.#gatheredBytes += byteLengthOf(piece)
     }
-    this.#gatheredBytes += bytes
     if (this.#gatheredBytes > maxWriteBytes) {
       this.#write()
     } else if (!this.#scheduled) {
@@ -79,7 +78,6 @@ export class Outlet implements Disposable {
     }
     if (this.#gatheredBytes > bytesPerTurn) this.#pause('turn')
     if (this.bufferedBytes > this.#highWaterBytes) this.#pause('network')
-    return bytes
   }
 
   /** Writes what has been gathered, before the turn is over. */

@@ -13,8 +13,8 @@ export type Packed = string | Uint8Array
  */
 export interface Packing {
   pack(frame: Frame): Packed
-  /** Whether packed messages may be joined into one piece of bytes. */
-  readonly joins: boolean
+  /** Several messages that go out together, in order, as few pieces as the carrier allows. */
+  packAll(frames: readonly Frame[]): readonly Packed[]
 }
 
 export interface Wire {
@@ -49,13 +49,10 @@ export interface DuplexWire extends Wire {
   terminate(): void
 }
 
-export function byteLengthOf(packed: Packed): number {
-  return typeof packed === 'string' ? Buffer.byteLength(packed) : packed.byteLength
-}
-
-/** Packed messages of a kind that joins, as one piece. */
+/** Packed messages, as one piece. */
 export function join(packed: readonly Packed[]): Packed {
   const [first, second] = packed
   if (first !== undefined && second === undefined) return first
+  if (packed.every(piece => typeof piece === 'string')) return packed.join('')
   return Buffer.concat(packed.map(piece => (typeof piece === 'string' ? Buffer.from(piece) : piece)))
 }

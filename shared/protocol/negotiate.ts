@@ -32,6 +32,8 @@ export interface Extensions {
   readonly lag: boolean
   /** The name of the codec that the client would like, if the server has it; null: it understands text only. */
   readonly codec: string | null
+  /** The events of one batch come in one WebSocket text frame, as a JSON array. */
+  readonly batches: boolean
 }
 
 export const noExtensions: Extensions = {
@@ -42,6 +44,7 @@ export const noExtensions: Extensions = {
   credits: false,
   lag: false,
   codec: null,
+  batches: false,
 }
 
 /** Name of the query parameter by which a client says, over HTTP, that it has asked for this before. */
@@ -62,6 +65,7 @@ export function negotiate(params: URLSearchParams): Extensions {
     credits: true,
     lag: true,
     codec: params.get(codecParam),
+    batches: true,
   }
 }
 

@@ -97,6 +97,8 @@ test('what is collected are connections, subscribers, events, encodings and refu
     // Each once for the WebSockets and once for SSE; the second WebSocket has them for nothing.
     'sluice.encodings true': 3,
     'sluice.encodings false': 6,
+    'sluice.compressed before': 0,
+    'sluice.compressed after': 0,
     'sluice.resumes ring': 0,
     'sluice.resumes store': 0,
     'sluice.resumes missed': 0,

@@ -9,7 +9,7 @@ function createWire() {
   const sent: Frame[] = []
   let writes = 0
   const wire: Wire = {
-    packing: { joins: true, pack: frame => frame },
+    packing: { pack: frame => frame, packAll: frames => frames },
     write(packed, gone) {
       writes += 1
       sent.push(...packed)

@@ -4,6 +4,8 @@ import { eventually } from '../../kit/deadline.ts'
 
 export class RawTcp implements Disposable {
   received = Buffer.alloc(0)
+  /** Of the response to an upgrade. */
+  head = ''
   readonly closed: Promise<void>
   readonly #socket: Socket
 
@@ -22,10 +24,11 @@ export class RawTcp implements Disposable {
   }
 
   /** With the WebSocket handshake done. */
-  static async upgrade(port: number, path = '/'): Promise<RawTcp> {
+  static async upgrade(port: number, path = '/', ...headers: string[]): Promise<RawTcp> {
     const raw = await RawTcp.open(port)
-    raw.write(upgradeHead(path))
+    raw.write(upgradeHead(path, ...headers))
     await raw.until('\r\n\r\n')
+    raw.head = raw.received.toString('latin1')
     raw.received = Buffer.alloc(0)
     return raw
   }
@@ -60,7 +63,7 @@ export class RawTcp implements Disposable {
   }
 }
 
-export function upgradeHead(path = '/'): string {
+export function upgradeHead(path = '/', ...headers: string[]): string {
   return [
     `GET ${path} HTTP/1.1`,
     'Host: localhost',
@@ -68,13 +71,19 @@ export function upgradeHead(path = '/'): string {
     'Upgrade: websocket',
     'Sec-WebSocket-Version: 13',
     'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    ...headers,
     '',
     '',
   ].join('\r\n')
 }
 
-/** A client's frame of less than 126 bytes, masked with zeros. */
-export function frame(firstByte: number, payload = ''): Buffer {
+/** A client's frame, masked with zeros. */
+export function frame(firstByte: number, payload: string | Uint8Array = ''): Buffer {
   const bytes = Buffer.from(payload)
-  return Buffer.concat([Buffer.from([firstByte, 0x80 | bytes.length, 0, 0, 0, 0]), bytes])
+  const mask = Buffer.alloc(4)
+  if (bytes.length < 126) return Buffer.concat([Buffer.from([firstByte, 0x80 | bytes.length]), mask, bytes])
+  const head = Buffer.alloc(10)
+  head.writeUInt16BE((firstByte << 8) | 0x80 | 127)
+  head.writeBigUInt64BE(BigInt(bytes.length), 2)
+  return Buffer.concat([head, mask, bytes])
 }

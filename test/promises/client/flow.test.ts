@@ -209,11 +209,10 @@ test("a topic's subscriber whose credit is spent is a cursor, and its policy for
       await socket.settled()
     }
     await socket.until('"n":20}')
-    const got = socket.frames.slice(1).map(frame => {
-      const { result } = JSON.parse(frame) as { result: { data: { data: { n?: number; dropped?: number } } } }
-      const { n, dropped } = result.data.data
-      return n ?? `gap of ${dropped}`
-    })
+    type Message = { readonly result: { readonly data: { readonly data: { n?: number; dropped?: number } } } }
+    // A batch is an array.
+    const messages = socket.frames.slice(1).flatMap(frame => JSON.parse(frame) as Message | Message[])
+    const got = messages.map(({ result }) => result.data.data.n ?? `gap of ${result.data.data.dropped}`)
     expect(got).toEqual(expected)
   }
 })

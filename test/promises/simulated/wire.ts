@@ -1,4 +1,4 @@
-import { join, type Packed, type Packing, type Wire } from '../../../server/session/wire.ts'
+import { join, type Frame, type Packed, type Packing, type Wire } from '../../../server/session/wire.ts'
 
 /** A network in the hand of the test: what is written to it arrives when it is told to, and not before. */
 export class SimulatedWire implements Wire {
@@ -15,7 +15,9 @@ export class SimulatedWire implements Wire {
 
   /** @param arrive takes each message as a whole. */
   constructor(joins: boolean, arrive: (message: string) => void) {
-    this.packing = { joins, pack: frame => `${frame.toString()}\n` }
+    const pack = (frame: Frame) => `${frame.toString()}\n`
+    const packEach = (frames: readonly Frame[]) => frames.map(pack)
+    this.packing = { pack, packAll: joins ? frames => [join(packEach(frames))] : packEach }
     this.#arrive = arrive
   }
 

@@ -1,0 +1,57 @@
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { initTRPC } from '@trpc/server'
+import { createSluice, createTopic } from 'trpc-sluice/server'
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { openBrowser, openPage } from './kit/browser.ts'
+
+const event = (n: number, words: number) => ({ n, text: 'the quick brown fox '.repeat(words) })
+
+test('an EventSource reads a gzipped stream event by event', async () => {
+  const t = initTRPC.create()
+  const topic = createTopic({ name: 'news', event: z.object({ n: z.number(), text: z.string() }) })
+  const router = t.router({
+    news: t.procedure
+      .input(z.object({ lastEventId: z.string().optional() }))
+      .subscription(({ input, signal }) => topic.subscribe('k', { after: input.lastEventId, signal })),
+  })
+  const sluice = createSluice({ router, basePath: '/trpc', compression: true })
+  const server = http.createServer((req, res) => {
+    sluice.node(req, res, () => res.setHeader('content-type', 'text/html').end('<title>news</title>'))
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  try {
+    await using browser = await openBrowser()
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    await using ann = await openPage(browser, url)
+    const { page } = ann
+    const answered = page.waitForResponse(response => response.url().includes('/trpc/news'))
+    await page.evaluate(() => {
+      const source = new EventSource('/trpc/news?input={}')
+      const seen: unknown[] = []
+      source.addEventListener('connected', () => seen.push('connected'))
+      source.addEventListener('message', ({ data }) => seen.push(JSON.parse(data)))
+      Object.assign(globalThis, { seen })
+    })
+    const until = (count: number) =>
+      page.waitForFunction(
+        count => (globalThis as unknown as { seen: unknown[] }).seen.length >= count,
+        count,
+      )
+    await until(1)
+    expect((await answered).headers()['content-encoding']).toBe('gzip')
+    // Each is waited for before the next: small ones, which are stored, and large ones, which are deflated.
+    for (const [index, words] of [1, 300, 1, 100].entries()) {
+      await topic.publish('k', event(index, words))
+      await until(index + 2)
+    }
+    const seen = await page.evaluate(() => (globalThis as unknown as { seen: unknown[] }).seen)
+    expect(seen).toEqual(['connected', ...[1, 300, 1, 100].map((words, index) => event(index, words))])
+    expect(ann.complaints).toEqual([])
+  } finally {
+    await sluice.close()
+    server.closeAllConnections()
+    server.close()
+  }
+})
