@@ -57,7 +57,9 @@ export function createHttp(options: ResolvedOptions): OverHttp {
         // Node's fetch goes on reading a body for which there is no request any more.
         const failed = new AbortController()
         const sent = body.pipeThrough(new TransformStream(), { signal: failed.signal })
-        const streamed = { ...init, body: sent, duplex: 'half' } // without that word, fetch refuses a stream
+        // Fetch refuses a stream without `duplex`. The other two keep Node's from holding all that is sent in memory, for
+        // a redirect after which it could be sent again (200 MB of 200 MB, Node 20).
+        const streamed = { ...init, body: sent, duplex: 'half', redirect: 'error', window: null }
         const response = options.fetch(address as string, streamed as RequestInit)
         response.catch((thrown: unknown) => failed.abort(thrown))
         return response

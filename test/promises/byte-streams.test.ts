@@ -4,6 +4,8 @@
  * other, and who leaves is noticed.
  */
 import { createHash } from 'node:crypto'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { createTRPCClient } from '@trpc/client'
 import { initTRPC, TRPCError } from '@trpc/server'
 import { octetInputParser } from '@trpc/server/http'
@@ -16,6 +18,9 @@ import { connectHttp2 } from '../interop/support/http2-client.ts'
 import { RawTcp } from '../interop/support/raw-tcp.ts'
 import { startSecureServer } from '../interop/support/secure-server.ts'
 import { eventually } from '../kit/deadline.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 const chunkBytes = 64 * 1024
 const maxStreamBytes = 64 * 1024 * 1024
@@ -222,6 +227,21 @@ test.each(hosts)(
     expect(app.errors).toEqual([])
   },
 )
+
+test.each(hosts)('neither end keeps what has passed, through sluice.%s', async host => {
+  await using app = await start(host)
+  app.reading.open()
+  const total = 48 * 1024 * 1024
+  let kept = Infinity
+  const atEnd = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    flush() {
+      collectGarbage()
+      kept = process.memoryUsage().arrayBuffers
+    },
+  })
+  expect(await app.connect().read.mutate(createSource(total).stream.pipeThrough(atEnd))).toBe(total)
+  expect(kept).toBeLessThan(total / 2)
+})
 
 test('a reset HTTP/2 stream is not taken for the end of its body', async () => {
   await using app = await start()
