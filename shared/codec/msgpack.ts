@@ -69,11 +69,21 @@ function decodeFrame(frame: Uint8Array, bounds: Bounds = {}): unknown[] {
   const messages: unknown[] = []
   for (let from = 0; from < frame.length;) {
     checkRoom(messages, bounds)
+    if (!isMap(frame[from])) {
+      throw new SluiceError(
+        'MESSAGE_INVALID',
+        'A MessagePack frame has something that is no map, hence no message.',
+      )
+    }
     const end = endOfValue(frame, from, depthWithin(bounds) + envelopeDepth)
     messages.push(unpackChecked(frame.subarray(from, end)))
     from = end
   }
   return messages
+}
+
+function isMap(token = 0): boolean {
+  return (token & 0xf0) === 0x80 || token === 0xde || token === 0xdf
 }
 
 /** What has passed `endOfValue` may still be a date or a set that is none. */

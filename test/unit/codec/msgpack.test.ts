@@ -5,6 +5,9 @@ import { refusalOf } from './refusal.ts'
 const codec = msgpackCodec()
 const { encode } = codec.formatFor()
 
+/** A message with this for its input. */
+const message = (input: Uint8Array) => Buffer.concat([Buffer.of(0x81, 0xa5), Buffer.from('input'), input])
+
 const nested = (levels: number, ...level: number[]) =>
   Buffer.concat([Buffer.alloc(level.length * levels, Buffer.from(level)), Buffer.of(0xc0)])
 
@@ -27,8 +30,8 @@ test.each([
   const before = process.memoryUsage().heapUsed
   let most = 0
   for (let round = 0; round < 100; round++) {
-    expect(refusalOf(codec, announced)).toBe('MESSAGE_INVALID')
-    expect(refusalOf(codec, sixteenMillion)).toBe('MESSAGE_INVALID')
+    expect(refusalOf(codec, message(announced))).toBe('MESSAGE_INVALID')
+    expect(refusalOf(codec, message(sixteenMillion))).toBe('MESSAGE_INVALID')
     most = Math.max(most, process.memoryUsage().heapUsed - before)
   }
   expect(most).toBeLessThan(50e6)
@@ -40,7 +43,7 @@ test.each([
   ['sets', [0xd4, 0x73, 0x00]],
   ['arrays that announce all that follows', [0xdd, 0, 0, 0x10, 0]],
 ])('nested %s are refused beyond the limit, however deep', (_, level) => {
-  expect(refusalOf(codec, nested(100_000, ...level), 64)).toBe('INPUT_TOO_DEEP')
+  expect(refusalOf(codec, message(nested(100_000, ...level)), 64)).toBe('INPUT_TOO_DEEP')
 })
 
 test('what is nested as deep as the limit allows passes, and one level more does not', () => {
@@ -69,7 +72,14 @@ test.each([
   ['a pattern that is none', [0xd4, 0x78, 0x00, 0x92, 0xa1, 0x28, 0xa0]],
   ['an error of no class', [0xd4, 0x65, 0x00, 0x91, 0xa9, ...Buffer.from('__proto__')]],
 ])('%s is refused', (_, bytes) => {
-  expect(refusalOf(codec, Buffer.from(bytes))).toBe('MESSAGE_INVALID')
+  expect(refusalOf(codec, message(Buffer.from(bytes)))).toBe('MESSAGE_INVALID')
+})
+
+test('what is no map is no message', () => {
+  for (const bytes of [[0xc0], [0x01], [0x90], [0xa0], [0xd4, 0x4d, 0x00, 0x90]]) {
+    expect(refusalOf(codec, Uint8Array.from(bytes))).toBe('MESSAGE_INVALID')
+  }
+  expect(refusalOf(codec, Uint8Array.of(0x80))).toBeNull()
 })
 
 test('hostile names are names', () => {
