@@ -29,7 +29,8 @@ import type { SubscriptionCallDeps } from './call-subscription.ts'
 import { settlesWithin } from './grace.ts'
 import { reportLag } from './lag-report.ts'
 import { isAbortError, type Origin } from './present-error.ts'
-import type { Batch, Replies } from './replies.ts'
+import type { Replies } from './replies.ts'
+import { TopicSink } from './topic-sink.ts'
 
 /** What a subscription is to do. */
 export interface SubscriptionTask {
@@ -121,13 +122,14 @@ export class Subscription implements AsyncDisposable, Ward {
     const { authority, counters, desk } = this.#deps
     const { signal } = this.#controller
     const release = authority?.watch(this)
-    const stopped = new Promise<Outcome>(resolve => {
-      signal.addEventListener('abort', () => resolve({ at: 'stopped' }), { once: true })
-    })
     counters.subscriptions += 1
     const opening = this.#open(signal)
     try {
-      const outcome = await Promise.race([this.#drive(opening), stopped])
+      const outcome = await new Promise<Outcome>(resolve => {
+        if (signal.aborted) resolve({ at: 'stopped' })
+        signal.addEventListener('abort', () => resolve({ at: 'stopped' }), { once: true })
+        void this.#drive(opening).then(resolve)
+      })
       await this.#end(outcome, opening)
     } catch (failure) {
       // The last word itself could not be said, by an encoder that takes not even that.
@@ -205,40 +207,19 @@ export class Subscription implements AsyncDisposable, Ward {
 
   /** The topic pushes into the replies, until it has ended or something fails. */
   async #attach(feed: Feed<unknown>, iterator: AsyncIterator<unknown, unknown, undefined>): Promise<Outcome> {
-    const replies = this.#replies
-    const { tally } = this.#deps.counters
-    const failures: unknown[] = []
-    const reports: Disposable[] = []
-    const push = (batch: Batch<unknown>) => {
-      if (failures.length > 0 || this.#controller.signal.aborted) return
-      try {
-        this.#push(batch)
-      } catch (thrown) {
-        failures.push(thrown)
-        void iterator.return?.() // ends the feed, and never rejects: it is a topic's
-      }
-    }
+    const { signal } = this.#controller
+    using sink = new TopicSink(this.#replies, this.#deps.counters, signal, {
+      // return() ends the feed, and never rejects: it is a topic's.
+      end: () => void iterator.return?.(),
+      watch: this.#task.tellLag ? feeding => this.#reportLag(feeding) : null,
+    })
     try {
-      await feed({
-        push,
-        tally,
-        get room() {
-          return replies.room
-        },
-        get capacity() {
-          return replies.capacity
-        },
-        fedBy: feeding => {
-          if (this.#task.tellLag) reports.push(this.#reportLag(feeding))
-        },
-      })
+      await feed(sink)
     } catch (thrown) {
       return { at: 'failed', thrown, of: 'source' }
-    } finally {
-      for (const report of reports) report[Symbol.dispose]()
     }
-    if (failures.length > 0) return { at: 'failed', thrown: failures[0], of: 'encoding' }
-    return this.#controller.signal.aborted ? { at: 'stopped' } : { at: 'returned' }
+    if (sink.failure) return { at: 'failed', thrown: sink.failure.thrown, of: 'encoding' }
+    return signal.aborted ? { at: 'stopped' } : { at: 'returned' }
   }
 
   #reportLag(feeding: Feeding): Disposable {
@@ -248,20 +229,6 @@ export class Subscription implements AsyncDisposable, Ward {
         .lag(() => (this.#controller.signal.aborted ? null : latest()))
         .catch((thrown: unknown) => void desk.report(thrown, this.#task.origin())),
     )
-  }
-
-  #push(batch: Batch<unknown>): void {
-    const { counters } = this.#deps
-    try {
-      this.#replies.push(batch)
-      counters.eventsOut += batch.envelopes.length
-    } catch {
-      // One of them cannot be encoded: those before it still go out, and the one itself throws again.
-      for (const envelope of batch.envelopes) {
-        this.#replies.next(envelope)
-        counters.eventsOut += 1
-      }
-    }
   }
 
   async #end(outcome: Outcome, opening: Promise<AsyncIterator<unknown, unknown, undefined>>): Promise<void> {

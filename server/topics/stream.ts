@@ -17,18 +17,33 @@ export interface TopicStream<Item>
  *   when its first item is a state that the client has yet to get.
  */
 export function toStream<Item>(subscriber: Subscriber<Item>, knowsPosition: boolean): TopicStream<Item> {
-  const stream: TopicStream<Item> = {
-    // Gaps and snapshots are part of Item for the caller who asked for them.
-    next: () => subscriber.next() as Promise<IteratorResult<TrackedEnvelope<Item>, undefined>>,
-    return: () => subscriber.return(),
-    [Symbol.asyncIterator]() {
-      return this
-    },
-    async [Symbol.asyncDispose]() {
-      await subscriber.return()
-    },
-  }
+  const stream = new SubscriberStream(subscriber)
   declareFeed(stream, sink => subscriber.feed(sink))
   if (knowsPosition) declarePosition(stream, () => subscriber.position())
   return stream
+}
+
+class SubscriberStream<Item> implements TopicStream<Item> {
+  readonly #subscriber: Subscriber<Item>
+
+  constructor(subscriber: Subscriber<Item>) {
+    this.#subscriber = subscriber
+  }
+
+  next(): Promise<IteratorResult<TrackedEnvelope<Item>, undefined>> {
+    // Gaps and snapshots are part of Item for the caller who asked for them.
+    return this.#subscriber.next() as Promise<IteratorResult<TrackedEnvelope<Item>, undefined>>
+  }
+
+  return(): Promise<IteratorReturnResult<undefined>> {
+    return this.#subscriber.return()
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#subscriber.return()
+  }
 }

@@ -9,7 +9,7 @@
 import type { Clock } from '../../shared/clock.ts'
 import type { Cursor } from '../../shared/protocol/cursor.ts'
 import type { Batch } from './batch.ts'
-import type { LiveSubscriber } from './hub.ts'
+import type { Hub, LiveSubscriber } from './hub.ts'
 import { Reader } from './reader.ts'
 import type { Delivered, ReaderOptions } from './reader.ts'
 import type { Feeding, Sink, Tally } from './sink.ts'
@@ -29,8 +29,8 @@ export class Subscriber<Item> implements Feeding {
   readonly #reader: Reader<Item>
   readonly #started: Promise<void>
   #released = false
-  /** Leaves the hub's loop, while it is live. */
-  #leaveLive: (() => void) | null = null
+  /** Its place in the hub's loop, while it is live. */
+  #liveness: Live<Item> | null = null
 
   // Calls of next() that overlap are answered in order: how many there are, and the latest one.
   #overlapping = 0
@@ -54,7 +54,7 @@ export class Subscriber<Item> implements Feeding {
   }
 
   get live(): boolean {
-    return this.#leaveLive !== null
+    return this.#liveness !== null
   }
 
   get lag(): number {
@@ -114,25 +114,11 @@ export class Subscriber<Item> implements Feeding {
 
   /** In the hub's loop, until the sink is full, the hub interrupts, or the subscriber ends. */
   #live(sink: Sink<unknown>): Promise<void> {
-    const { hub } = this.#options
-    const reader = this.#reader
     return new Promise(resolve => {
-      const leave = () => {
-        this.#leaveLive = null
-        hub.leave(live)
+      this.#liveness = new Live(sink, this.#reader, this.#options.hub, () => {
+        this.#liveness = null
         resolve()
-      }
-      const live: LiveSubscriber<Item> = {
-        take(batch) {
-          // It stays where it is, and reads as many as there is room for from the ring.
-          if (batch.envelopes.length > (sink.capacity ?? Infinity)) return leave()
-          deliver(sink, reader.accept(batch))
-          if (sink.room || reader.ended) leave()
-        },
-        interrupted: leave,
-      }
-      this.#leaveLive = leave
-      hub.join(live)
+      })
     })
   }
 
@@ -162,9 +148,41 @@ export class Subscriber<Item> implements Feeding {
     if (this.#released) return
     this.#released = true
     this.#reader.end()
-    this.#leaveLive?.()
+    this.#liveness?.leave()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#options.onEnd()
+  }
+}
+
+/** A subscriber in the hub's loop. */
+class Live<Item> implements LiveSubscriber<Item> {
+  readonly #sink: Sink<unknown>
+  readonly #reader: Reader<Item>
+  readonly #hub: Hub<Item>
+  readonly #left: () => void
+
+  constructor(sink: Sink<unknown>, reader: Reader<Item>, hub: Hub<Item>, left: () => void) {
+    this.#sink = sink
+    this.#reader = reader
+    this.#hub = hub
+    this.#left = left
+    hub.join(this)
+  }
+
+  take(batch: Batch<Item>): void {
+    // It stays where it is, and reads as many as there is room for from the ring.
+    if (batch.envelopes.length > (this.#sink.capacity ?? Infinity)) return this.leave()
+    deliver(this.#sink, this.#reader.accept(batch))
+    if (this.#sink.room || this.#reader.ended) this.leave()
+  }
+
+  interrupted(): void {
+    this.leave()
+  }
+
+  leave(): void {
+    this.#hub.leave(this)
+    this.#left()
   }
 }
 
