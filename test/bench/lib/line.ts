@@ -1,6 +1,7 @@
 import net from 'node:net'
 import { mark } from './mark.ts'
 import type { Exchange } from './peer.ts'
+import { Inflater } from './inflate.ts'
 import { clientFrame } from './requests.ts'
 
 const needle = Buffer.from(mark)
@@ -16,6 +17,7 @@ export class Line {
   /** Whether the last byte was the first half of a mark. */
   #split = false
   #closing = false
+  #inflater: Inflater | null = null
 
   constructor(port: number) {
     this.#socket = net.connect(port, '127.0.0.1').setNoDelay()
@@ -66,6 +68,11 @@ export class Line {
     this.#heard = ''
   }
 
+  /** What comes from now on is WebSocket frames that may be deflated. */
+  inflate(): void {
+    this.#inflater = new Inflater()
+  }
+
   pause(): void {
     this.#socket.pause()
   }
@@ -77,7 +84,8 @@ export class Line {
     await this.closed
   }
 
-  #take(chunk: Buffer): void {
+  #take(raw: Buffer): void {
+    const chunk = this.#inflater?.read(raw) ?? raw
     if (this.#arrive) return this.#count(chunk)
     this.#heard += chunk.toString('latin1')
     this.#check?.()

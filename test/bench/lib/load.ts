@@ -18,10 +18,11 @@ function arrive(events: number): void {
   if (total === expected) send({ is: 'arrived' })
 }
 
-async function connect(port: number, { request, hello = [] }: Opening): Promise<Line> {
+async function connect(port: number, { request, hello = [], deflated }: Opening): Promise<Line> {
   const line = new Line(port)
   line.write(request.say)
   await line.hear(request.hear ?? '\r\n\r\n')
+  if (deflated) line.inflate()
   for (const words of hello) await line.exchange(words, 0)
   return line
 }

@@ -34,6 +34,8 @@ export interface Exchange {
 
 /** How a bare socket becomes a subscription: data, so that the load clients need to know no protocol. */
 export interface Opening {
+  /** Whether the server's frames may be deflated, upon the request. */
+  readonly deflated?: boolean
   /** Said as it stands: an HTTP request. */
   readonly request: Exchange
   /** WebSocket messages that are said once per connection. */
@@ -51,4 +53,9 @@ export interface Peer {
 }
 
 /** What each file of peers/ exports as `serve`. */
-export type Serve = (server: http.Server) => Peer
+export type Serve = (server: http.Server, options: ServeOptions) => Peer
+
+export interface ServeOptions {
+  /** Whether WebSockets deflate every message, by itself or with those it goes out with. */
+  readonly deflates: boolean
+}

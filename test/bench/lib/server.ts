@@ -6,10 +6,10 @@ import type { Command, Report } from './messages.ts'
 import type { Serve } from './peer.ts'
 import { offered, turn } from './sources.ts'
 
-const [name = ''] = process.argv.slice(2)
+const [name = '', carriage] = process.argv.slice(2)
 const { serve } = (await import(`../peers/${name}.ts`)) as { serve: Serve }
 const server = http.createServer()
-const peer = serve(server)
+const peer = serve(server, { deflates: carriage === 'deflated' })
 const send = (report: Report) => process.send?.(report)
 
 let n = 0

@@ -26,15 +26,18 @@ export class Trial implements AsyncDisposable {
   #port = 0
   #sent = 0
 
-  private constructor(peer: PeerName, carrier: Carrier) {
+  private constructor(peer: PeerName, carrier: Carrier, deflated: boolean) {
     const profile = ['--cpu-prof', '--cpu-prof-dir', fileURLToPath(new URL(`profiles/${peer}`, output))]
-    this.#server = startChild('./server.ts', { args: [peer], flags: options.cpuProf ? profile : [] })
+    this.#server = startChild('./server.ts', {
+      args: [peer, deflated ? 'deflated' : 'plain'],
+      flags: options.cpuProf ? profile : [],
+    })
     this.#load = startChild('./load.ts')
     this.#carrier = carrier
   }
 
-  static async start(peer: PeerName, carrier: Carrier): Promise<Trial> {
-    const trial = new Trial(peer, carrier)
+  static async start(peer: PeerName, carrier: Carrier, { deflated = false } = {}): Promise<Trial> {
+    const trial = new Trial(peer, carrier, deflated)
     const [{ port }] = await Promise.all([trial.#server.hear('ready'), trial.#load.hear('listening')])
     trial.#port = port
     return trial

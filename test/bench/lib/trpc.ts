@@ -2,7 +2,7 @@
 import { initTRPC } from '@trpc/server'
 import superjson from 'superjson'
 import { z } from 'zod'
-import type { Peer } from './peer.ts'
+import type { Ask, Carrier, Opening } from './peer.ts'
 import { httpRequest, webSocketRequest } from './requests.ts'
 import { flood, tokens } from './sources.ts'
 
@@ -26,7 +26,8 @@ export function createRouter(events: (options: EventsOptions) => AsyncIterable<u
   })
 }
 
-export const trpcOpening: Peer['opening'] = (carrier, ask) => {
+/** @param root where WebSockets are opened, where that is not the root. */
+export const trpcOpening = (carrier: Carrier, ask: Ask, deflated: boolean, root = '/'): Opening => {
   const { for: path, ...rest } = ask
   const json = ask.for === 'events' ? { lastEventId: ask.after } : rest
   if (carrier === 'sse') {
@@ -35,7 +36,8 @@ export const trpcOpening: Peer['opening'] = (carrier, ask) => {
   }
   const params = JSON.stringify({ path, input: { json } })
   return {
-    request: webSocketRequest(),
+    deflated,
+    request: webSocketRequest(root, deflated ? { 'Sec-WebSocket-Extensions': 'permessage-deflate' } : {}),
     subscribe: {
       say: `{"id":{id},"method":"subscription","params":${params}}`,
       hear: '"id":{id},"result":{"type":"started"',

@@ -9,7 +9,10 @@ import type { Serve } from '../lib/peer.ts'
 import { Recent } from '../lib/recent.ts'
 import { createRouter, trpcOpening } from '../lib/trpc.ts'
 
-export const serve: Serve = server => {
+/** As without a context of its own: with one, there is a window of memory for each connection. */
+const deflate = { serverNoContextTakeover: true, clientNoContextTakeover: true, threshold: 0 }
+
+export const serve: Serve = (server, { deflates }) => {
   const emitter = new EventEmitter().setMaxListeners(0)
   const recent = new Recent()
   const router = createRouter(async function* ({ after, signal }) {
@@ -17,7 +20,7 @@ export const serve: Serve = server => {
     for (const event of recent.after(after)) yield tracked(String(event.n), event)
     for await (const [event] of live as AsyncIterable<[Event]>) yield tracked(String(event.n), event)
   })
-  applyWSSHandler({ wss: new WebSocketServer({ server }), router })
+  applyWSSHandler({ wss: new WebSocketServer({ server, perMessageDeflate: deflates && deflate }), router })
   server.on('request', createHTTPHandler({ router }))
   return {
     publish(n) {
@@ -26,6 +29,6 @@ export const serve: Serve = server => {
       emitter.emit('event', event)
       return String(n)
     },
-    opening: trpcOpening,
+    opening: (carrier, ask) => trpcOpening(carrier, ask, deflates),
   }
 }
