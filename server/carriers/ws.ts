@@ -38,6 +38,12 @@ export function toWire(socket: WebSocket, tcp: Duplex, framed: Packing | null): 
         socket.once('close', () => resolve())
       })
     },
+    pause() {
+      socket.pause()
+    },
+    resume() {
+      socket.resume()
+    },
     close(code, reason) {
       socket.close(code, reason)
     },

@@ -26,6 +26,7 @@ import type { Limits } from './limits.ts'
 import { startHeartbeat, type Heartbeat, type KeepAlive } from './liveness.ts'
 import { Outlet } from './outlet.ts'
 import { Rate } from './rate.ts'
+import { Reading } from './reading.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { toTask, type Caller, type Context } from './task.ts'
 import type { DuplexWire } from './wire.ts'
@@ -74,6 +75,7 @@ export class Session implements Connection {
   readonly #credits = new Map<RequestId, Credits>()
   readonly #caller: Caller
   readonly #heartbeat: Heartbeat
+  readonly #reading: Reading
   readonly #idle: IdleWatch
   readonly #rate: Rate
   readonly #expiry: Expiry | null
@@ -108,6 +110,9 @@ export class Session implements Connection {
       ping: () => this.#outlet.send(ping),
       cutOff: () => wire.terminate(),
     })
+    this.#reading = new Reading(wire, this.#outlet, deps.limits.outletHighWater, () =>
+      this.#heartbeat.heard(),
+    )
     const { messagesPerSecond, maxMessageBurst, idleMs } = deps.limits
     this.#rate = new Rate(messagesPerSecond, maxMessageBurst, deps.clock)
     this.#idle = startIdleWatch(idleMs, deps.clock, {
@@ -143,6 +148,7 @@ export class Session implements Connection {
   }
 
   #sayGoodbye(code?: number, reason?: string): void {
+    this.#wire.resume() // to hear the answer
     this.#outlet.flush() // what was said before comes before
     this.#wire.close(code, reason)
   }
@@ -278,7 +284,7 @@ export class Session implements Connection {
     if (frame === pong) return
     if (frame === ping) {
       if (!this.#deps.dangerouslyDisablePong) this.#outlet.send(pong)
-      return
+      return this.#reading.pauseWhileFull()
     }
     this.#idle.active()
     const context = this.#context
@@ -291,6 +297,7 @@ export class Session implements Connection {
     // The frame itself was one.
     if (messages.length > 1 && !this.#admits(messages.length - 1)) return
     messages.forEach((incoming, index) => this.#handle(incoming, index, context))
+    this.#reading.pauseWhileFull()
   }
 
   /** The messages of one frame; none if one of them is wrong, which is answered. */
@@ -364,6 +371,7 @@ export class Session implements Connection {
     } finally {
       observation.end(failure)
       this.#calls -= 1
+      this.#reading.pauseWhileFull()
       this.#settled()
     }
   }

@@ -43,6 +43,9 @@ export interface WireListener {
 export interface DuplexWire extends Wire {
   /** Calls back until the connection is gone, for whatever reason; settles then. */
   listen(listener: WireListener): Promise<void>
+  /** Stops reading: TCP tells the peer. What has been read already is still heard. */
+  pause(): void
+  resume(): void
   /** Says goodbye, with a close code or with none. */
   close(code?: number, reason?: string): void
   /** Cuts the connection without a word. */

@@ -71,7 +71,7 @@ describe('useStream', () => {
 
   test('folds: a replay of thousands is a handful of renders', async () => {
     await using server = await startServer('Sluice')
-    server.log.publish(...range(1, 4_000))
+    server.log.publish(...range(1, 10_000))
     using client = connect({ url: server.url, transport: 'websocket' })
     let renders = 0
     const frames = vi.spyOn(globalThis, 'requestAnimationFrame')
@@ -83,7 +83,7 @@ describe('useStream', () => {
       return <p data-testid="sum">{state}</p>
     }
     render(<Counting />)
-    await waitFor(() => expect(text('sum')).toBe(String((4_000 * 4_001) / 2)), { timeout: 5_000 })
+    await waitFor(() => expect(text('sum')).toBe(String((10_000 * 10_001) / 2)), { timeout: 5_000 })
     expect(renders).toBeLessThanOrEqual(frames.mock.calls.length + 2) // mounting, and the last one
     expect(renders).toBeLessThan(400)
     frames.mockRestore()
