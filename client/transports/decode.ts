@@ -145,9 +145,9 @@ function decodeMessage(message: unknown, transformer: Deserializer): Received {
 }
 
 function toLag(value: unknown): Lag {
-  if (!isRecord(value)) throw invalid(JSON.stringify(value))
+  if (!isRecord(value)) throw invalid(toText(value))
   const { events, ms } = value
-  if (typeof events !== 'number' || typeof ms !== 'number') throw invalid(JSON.stringify(value))
+  if (typeof events !== 'number' || typeof ms !== 'number') throw invalid(toText(value))
   return { events, ms }
 }
 
@@ -179,7 +179,11 @@ function isRequestId(value: unknown): value is RequestId {
 
 /** A codec may bring what JSON refuses. */
 function toText(message: unknown): string {
-  return JSON.stringify(message, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))
+  try {
+    return JSON.stringify(message, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))
+  } catch {
+    return 'what is nested too deep to be shown' // what JSON.parse can read, JSON.stringify may not have the stack for
+  }
 }
 
 function invalid(text: string, cause?: unknown): SluiceError {
