@@ -9,7 +9,9 @@ test('200 subscriptions over SSE share one HTTP/2 connection, and each sees ever
   const { topic, sluice, server } = await startCrowd()
   await using _server = server
   await using browser = await openBrowser()
-  await using ann = await openPage(browser, server.url, { ignoreHTTPSErrors: true })
+  await using ann = await openPage(browser, `${server.url}/?transport=sse&count=200`, {
+    ignoreHTTPSErrors: true,
+  })
   await ann.page.waitForFunction(() => crowd.started === 200)
   expect(sluice.stats().connections).toEqual({ websocket: 0, stream: 0, sse: 200 })
 

@@ -1,17 +1,20 @@
-/** Opens 200 subscriptions over SSE as soon as it is loaded; the test reads `crowd`. */
+/** Opens as many subscriptions as its address says, by the transport that it says; the test reads `crowd`. */
 import { createTRPCClient } from '@trpc/client'
-import { sluiceLink } from 'trpc-sluice/client'
+import { sluiceLink, type TransportKind } from 'trpc-sluice/client'
 import type { CrowdRouter } from '../kit/crowd.ts'
 
+const wish = new URL(location.href).searchParams
+const transport = (wish.get('transport') ?? 'auto') as TransportKind | 'auto' // by the test
+
 const client = createTRPCClient<CrowdRouter>({
-  links: [sluiceLink<CrowdRouter>({ url: '/trpc', transport: 'sse' })],
+  links: [sluiceLink<CrowdRouter>({ url: '/trpc', transport })],
 })
 
 const crowd = {
   started: 0,
   errors: [] as string[],
   /** What each has seen, in order. */
-  seen: Array.from({ length: 200 }, (): number[] => []),
+  seen: Array.from({ length: Number(wish.get('count')) }, (): number[] => []),
   hello: () => client.hello.query(),
 }
 export type Crowd = typeof crowd

@@ -33,20 +33,29 @@ export type OpenReader = (ports: Ports, path: string, cursor?: string) => Promis
 function createLog() {
   const seen = createRecorder<Seen>()
   let cursor: string | undefined
+  const event = (id: string | undefined, data: unknown) => {
+    cursor = id
+    if (isGap(data)) {
+      if (data.reason === 'dropped') seen.push({ dropped: data.dropped })
+      return
+    }
+    const { n, at } = data as { n: number; at: number }
+    seen.push({ n, delayMs: performance.timeOrigin + performance.now() - at })
+  }
+  const error = (shape: NonNullable<Message['error']>) =>
+    seen.push({ ended: shape.data.sluice?.code ?? 'error' })
   return {
     seen,
     cursor: () => cursor,
-    event(id: string | undefined, data: unknown) {
-      cursor = id
-      if (isGap(data)) {
-        if (data.reason === 'dropped') seen.push({ dropped: data.dropped })
-        return
-      }
-      const { n, at } = data as { n: number; at: number }
-      seen.push({ n, delayMs: performance.timeOrigin + performance.now() - at })
+    event,
+    error,
+    /** @returns whether the message says more than that something has begun. */
+    message(json: string): boolean {
+      const { result, error: shape } = JSON.parse(json) as Message
+      if (shape) error(shape)
+      else if (result?.data) event(result.data.id, result.data.data)
+      return shape !== undefined || result?.data !== undefined
     },
-    error: (shape: { data: { sluice?: { code: string } } }) =>
-      seen.push({ ended: shape.data.sluice?.code ?? 'error' }),
   }
 }
 
@@ -61,14 +70,10 @@ async function openWebSocket({ port }: Ports, path: string, lastEventId?: string
   const log = createLog()
   const started = new Promise<void>(resolve => {
     socket.on('message', (message: Buffer) => {
-      const { result, error } = JSON.parse(message.toString()) as Message
-      if (error) log.error(error)
-      else if (result?.data) log.event(result.data.id, result.data.data)
-      else resolve()
+      if (!log.message(message.toString())) resolve()
     })
   })
-  const params = { path, input: {}, ...(lastEventId !== undefined && { lastEventId }) }
-  socket.send(JSON.stringify({ id: 1, method: 'subscription', params }))
+  socket.send(JSON.stringify(toRequest(path, lastEventId)))
   await started
   return {
     seen: log.seen,
@@ -98,11 +103,50 @@ function listen(log: ReturnType<typeof createLog>) {
 const toPath = (path: string, cursor?: string) =>
   `/${path}?input={}${cursor === undefined ? '' : `&lastEventId=${cursor}`}`
 
+const toRequest = (path: string, lastEventId?: string) => ({
+  id: 1,
+  method: 'subscription',
+  params: { path, input: {}, ...(lastEventId !== undefined && { lastEventId }) },
+})
+
 async function openEventStream({ port }: Ports, path: string, cursor?: string): Promise<Reader> {
-  const request = http.get({ port, host: '127.0.0.1', path: toPath(path, cursor), agent: false })
-  const [response] = (await once(request, 'response')) as [IncomingMessage]
   const log = createLog()
-  const { connected, feed } = listen(log)
+  return read(
+    http.get({ port, host: '127.0.0.1', path: toPath(path, cursor), agent: false }),
+    log,
+    listen(log),
+  )
+}
+
+async function openStream({ port }: Ports, path: string, cursor?: string): Promise<Reader> {
+  const request = http.request({
+    port,
+    host: '127.0.0.1',
+    path: '/:stream?sluice=1',
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    agent: false,
+  })
+  request.end(JSON.stringify({ subscriptions: [toRequest(path, cursor)] }))
+  const log = createLog()
+  let feed = (_text: string) => {}
+  const connected = new Promise<void>(resolve => {
+    const parser = createParser({
+      onEvent({ event, data }) {
+        if (event === undefined && !log.message(data)) resolve()
+      },
+    })
+    feed = text => parser.feed(text)
+  })
+  return read(request, log, { connected, feed })
+}
+
+async function read(
+  request: http.ClientRequest,
+  log: ReturnType<typeof createLog>,
+  { connected, feed }: ReturnType<typeof listen>,
+): Promise<Reader> {
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
   response.setEncoding('utf8').on('data', feed)
   await connected
   return {
@@ -141,6 +185,7 @@ async function openHttp2({ port2 }: Ports, path: string, cursor?: string): Promi
 
 export const openers: readonly (readonly [carrier: string, open: OpenReader])[] = [
   ['WebSocket', openWebSocket],
+  ['stream', openStream],
   ['SSE', openEventStream],
   ['HTTP/2', openHttp2],
 ]
