@@ -3,12 +3,15 @@ import { TRPCClientError } from '@trpc/client'
 import { initTRPC, TRPCError } from '@trpc/server'
 import { jsonEncoder } from '@trpc/server/adapters/ws'
 import superjson from 'superjson'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { WebSocketServer } from 'ws'
 import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
 import { iterate } from 'trpc-sluice/client'
 import { protobufCodec } from 'trpc-sluice/codecs/protobuf'
 import { createSluice, createTopic, resumable, type Codec } from 'trpc-sluice/server'
-import { createHarness, type ClientOptions } from 'trpc-sluice/testing'
+import { createHarness, eventually, type ClientOptions } from 'trpc-sluice/testing'
 import { z } from 'zod'
 import { connect, follow } from '../promises/client/connect.ts'
 import { startServer, type ServerKind } from '../promises/client/server.ts'
@@ -231,6 +234,28 @@ describe.each(binary)('a client that would like %s', (_, codec) => {
       expect(new Set(tap.passed.map(({ kind }) => kind))).toEqual(new Set(['text']))
     },
   )
+})
+
+test('a server that talks nonsense in binary is left, told to onError, and tried again', async () => {
+  const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  const nonsense = [
+    Uint8Array.of(0x81),
+    Uint8Array.of(0xdd, 1, 0, 0, 0),
+    Uint8Array.of(0x81, 0xa2, 0x69, 0x64, 0x01),
+  ]
+  let connections = 0
+  wss.on('connection', socket => socket.send(nonsense[connections++ % nonsense.length] ?? ''))
+  await once(wss, 'listening')
+  try {
+    const { port } = wss.address() as AddressInfo
+    using client = connect({ url: `ws://127.0.0.1:${port}`, transport: 'websocket', codec: msgpackCodec() })
+    follow(client)
+    await eventually(() => connections > nonsense.length && client.errors.length >= nonsense.length)
+    for (const error of client.errors) expect(error).toMatchObject({ code: 'MESSAGE_INVALID' })
+  } finally {
+    for (const socket of wss.clients) socket.terminate()
+    wss.close()
+  }
 })
 
 test('a server with codecs speaks JSON with everybody else, and calls binary frames of theirs malformed', async () => {
