@@ -60,6 +60,8 @@ export type Slot<Item> = Envelope<Item> | null
 
 export class Hub<Item> {
   readonly log: Log
+  /** Settles when it knows where the log is; rejects if the store could not be asked. */
+  readonly opened: Promise<void>
   readonly #options: HubOptions<Item>
   readonly #ring: Ring<Slot<Item>>
 
@@ -73,7 +75,6 @@ export class Hub<Item> {
   readonly #batches = new Map<Offset, Batch<Item>>()
   /** What this process has appended and the tail reader has not reached, by offset. */
   readonly #offered = new Map<Offset, { readonly epoch: Epoch; readonly record: StoredRecord }>()
-  readonly #opened: Promise<void>
   #isOpen = false
   #failure: Error | null = null
 
@@ -87,9 +88,9 @@ export class Hub<Item> {
     this.log = options.log
     this.#options = options
     this.#ring = new Ring(options.ringSize, options.ringBytes)
-    this.#opened = this.#open()
+    this.opened = this.#open()
     // Whoever asks for the end of the log hears of it; until then nobody needs to.
-    this.#opened.catch(() => {})
+    this.opened.catch(() => {})
   }
 
   get epoch(): Epoch {
@@ -111,7 +112,7 @@ export class Hub<Item> {
    */
   async endOfLog(): Promise<LogPlace> {
     if (this.#isOpen) return this.log.endOf(await this.log.store.describe(this.log.name))
-    await this.#opened
+    await this.opened
     return { epoch: this.#epoch, offset: this.#head }
   }
 
@@ -215,7 +216,7 @@ export class Hub<Item> {
     if (this.#reading || this.#closed || this.#failure) return
     this.#reading = true
     // What is published in one turn is read, and goes out, together.
-    Promise.all([this.#opened, new Promise<void>(afterThisTurn)])
+    Promise.all([this.opened, new Promise<void>(afterThisTurn)])
       .then(() => this.#readTail())
       .catch(thrown => this.#fail(toError(thrown)))
       .finally(() => {

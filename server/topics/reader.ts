@@ -114,10 +114,10 @@ export class Reader<Item> {
   /** Finds the place to begin at. Rejects with what is wrong with the cursor. */
   async start(): Promise<void> {
     const { after, from, folding } = this.#options
+    if (after !== undefined) return this.#resume(after)
     // Asked for at once: what is published from now on belongs to a newcomer.
     const end = await this.#hub.endOfLog()
-    if (after !== undefined) await this.#resume(after)
-    else if (folding) await this.#giveSnapshot(folding)
+    if (folding) await this.#giveSnapshot(folding)
     else if (from === 'end') this.#place = end
     // From the start of what is retained: whatever was dropped before, a newcomer has not missed.
     else this.#place = await this.#firstRetained()
@@ -284,6 +284,7 @@ export class Reader<Item> {
 
   async #resume(after: string): Promise<void> {
     const place = this.#hub.log.placeOf(after)
+    await this.#hub.opened // or it would know of no life of the log yet
     // The hub may lag behind the node that gave out the cursor: the store has the last word.
     const state = await this.#hub.log.store.describe(this.#hub.log.name)
     const { epoch, last } = state ?? { epoch: unborn, last: 0 }
