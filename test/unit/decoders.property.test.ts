@@ -140,7 +140,7 @@ describe('a frame', () => {
     none: { deserialize: (value: unknown) => value },
     superjson: { deserialize: (value: unknown) => superjson.deserialize(value as never) },
   }
-  const deep = '['.repeat(100_000) + ']'.repeat(100_000)
+  const deep = '['.repeat(20_000) + ']'.repeat(20_000)
   const wide = `{${Array.from({ length: 10_000 }, (_, i) => `"${i}":0`).join()}}`
 
   test.each(Object.entries(transformers))(
@@ -167,7 +167,7 @@ describe('a frame', () => {
         fc.property(fc.constantFrom(...frames), fc.oneof(fc.json(), fc.string()), (frame, value) =>
           read(frame.replaceAll('HERE', () => value)),
         ),
-        { numRuns: 1_000 },
+        { numRuns: 300 },
       )
     },
   )
