@@ -40,19 +40,17 @@ async function connectAll(command: Extract<LoadCommand, { do: 'connect' }>): Pro
   }
 }
 
-async function cycle({ of, port, opening, ms }: Extract<LoadCommand, { do: 'cycle' }>): Promise<number> {
+async function cycle({ of, port, opening, cycles }: Extract<LoadCommand, { do: 'cycle' }>): Promise<void> {
   const { subscribe, unsubscribe } = opening
   if (!subscribe || !unsubscribe) throw new Error('Only WebSockets can be cycled.')
   const kept = of === 'subscription' ? await connect(port, opening) : null
-  let cycles = 0
-  for (const until = performance.now() + ms; performance.now() < until;) {
+  for (let id = 1; id <= cycles; id++) {
     const line = kept ?? (await connect(port, opening))
-    await line.exchange(subscribe, ++cycles)
+    await line.exchange(subscribe, id)
     await line.hear(mark)
-    if (kept) await line.exchange(unsubscribe, cycles)
+    if (kept) await line.exchange(unsubscribe, id)
     else await line.close(closeFrame)
   }
-  return cycles
 }
 
 async function obey(command: LoadCommand): Promise<void> {
@@ -64,7 +62,8 @@ async function obey(command: LoadCommand): Promise<void> {
       expected += command.events
       return arrive(0) // some may have come already
     case 'cycle':
-      return void send({ is: 'cycled', cycles: await cycle(command) })
+      await cycle(command)
+      return void send({ is: 'cycled' })
     case 'count':
       send({ is: 'total', events: total })
   }

@@ -37,13 +37,13 @@ export type LoadCommand =
     }
   /** Say so when so many more events have arrived. */
   | { readonly do: 'expect'; readonly events: number }
-  /** One after the other, for a time: a subscription, or a connection with one, until its first event. */
+  /** One after the other: a subscription, or a connection with one, until its first event. */
   | {
       readonly do: 'cycle'
       readonly of: 'subscription' | 'connection'
       readonly port: number
       readonly opening: Opening
-      readonly ms: number
+      readonly cycles: number
     }
   | { readonly do: 'count' }
 
@@ -51,6 +51,6 @@ export type LoadReport =
   | { readonly is: 'listening' }
   | { readonly is: 'connected' }
   | { readonly is: 'arrived' }
-  | { readonly is: 'cycled'; readonly cycles: number }
+  | { readonly is: 'cycled' }
   /** All that has arrived, to be compared with what was sent. */
   | { readonly is: 'total'; readonly events: number }

@@ -73,10 +73,10 @@ export class Trial implements AsyncDisposable {
     await Promise.all([arrived, send()])
   }
 
-  /** Subscribes and unsubscribes, or connects and closes, for a time. Returns how often. */
-  async cycle(of: 'subscription' | 'connection', ask: Ask, ms: number): Promise<number> {
+  /** Subscribes and unsubscribes, or connects and closes, so many times. */
+  async cycle(of: 'subscription' | 'connection', ask: Ask, cycles: number): Promise<void> {
     const opening = await this.#open(ask)
-    return (await this.#load.ask({ do: 'cycle', of, port: this.#port, opening, ms }, 'cycled')).cycles
+    await this.#load.ask({ do: 'cycle', of, port: this.#port, opening, cycles }, 'cycled')
   }
 
   /** The server's CPU time (user and system) while something is done, in microseconds. */
