@@ -7,6 +7,7 @@ import type { Operation, OperationLink } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import type { Unsubscribable } from '@trpc/server/observable'
 import { toError } from '../shared/errors.ts'
+import { idempotencyKeyOf } from './idempotency-key.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { ResultObserver } from './subscriptions/subscription.ts'
 import { toHttpUrl } from './transports/url.ts'
@@ -33,6 +34,14 @@ export function createHttp(options: ResolvedOptions): OverHttp {
     readonly single: OperationLink<AnyRouter>
   } | null = null
 
+  const withKey = async (op: Operation) => {
+    const headers = await options.headers([op])
+    const key = idempotencyKeyOf(op.context)
+    if (key === undefined) return headers
+    const own = Symbol.iterator in headers ? Object.fromEntries(headers) : headers
+    return { ...own, 'idempotency-key': key }
+  }
+
   const linksFor = (url: string) => {
     if (current?.url === url) return current
     const shared = { url, fetch: options.fetch, transformer: options.transformer }
@@ -43,7 +52,7 @@ export function createHttp(options: ResolvedOptions): OverHttp {
         maxURLLength,
         headers: ({ opList }) => options.headers(opList),
       })({}),
-      single: httpLink<AnyRouter>({ ...shared, headers: ({ op }) => options.headers([op]) })({}),
+      single: httpLink<AnyRouter>({ ...shared, headers: ({ op }) => withKey(op) })({}),
     }
     return current
   }
@@ -70,9 +79,11 @@ export function createHttp(options: ResolvedOptions): OverHttp {
     return ({ op, next }) => link({ op: { ...op, input: new Uint8Array() }, next })
   }
 
-  const linkFor = (input: unknown, url: string) => {
+  const linkFor = ({ input, context }: Operation, url: string) => {
     if (isByteStream(input)) return streaming(url, input)
-    return isNonJsonSerializable(input) ? linksFor(url).single : linksFor(url).batched
+    // A header is of one request, and so is a key.
+    const alone = isNonJsonSerializable(input) || idempotencyKeyOf(context) !== undefined
+    return alone ? linksFor(url).single : linksFor(url).batched
   }
 
   return (op, observer) => {
@@ -81,7 +92,7 @@ export function createHttp(options: ResolvedOptions): OverHttp {
     const begin = async () => {
       const [url, params] = await Promise.all([options.url(), options.connectionParams?.() ?? null])
       if (withdrawn) return
-      const link = linkFor(op.input, toHttpUrl(url, params))
+      const link = linkFor(op, toHttpUrl(url, params))
       // These links end the chain; next is for those in the middle of one.
       request = link({
         op,

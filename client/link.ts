@@ -9,6 +9,7 @@ import { Connection } from './connection/connection.ts'
 import type { ConnectionState } from './connection/machine.ts'
 import { Requests } from './connection/requests.ts'
 import { createHttp, isOwnBody } from './http.ts'
+import type { OutboxRoute } from './outbox/outbox.ts'
 import { resolveOptions, type SluiceLinkOptions } from './options.ts'
 import { flowOf } from './subscriptions/inbox.ts'
 import { onLagOf } from './subscriptions/lag.ts'
@@ -95,10 +96,20 @@ export function sluiceLink<TRouter extends AnyRouter>(
   /** Where no WebSocket is to be had in any case, there is nothing that a request should wait for. */
   const onlyHttp = !resolved.transports.includes('websocket')
 
+  const send = (op: Operation, observer: ResultObserver): Unsubscribable => {
+    if (onlyHttp || isOwnBody(op.input)) return overHttp(op, observer)
+    return { unsubscribe: requests.add(op, observer) }
+  }
+
+  const { outbox } = options
+  const route: OutboxRoute = { send, serialize, retryDelayMs, clock, onError }
+  outbox?.attach(route)
+
   const begin = (op: Operation, observer: ResultObserver): Unsubscribable | (() => void) => {
     if (op.type === 'subscription') return subscribe(op, observer)
-    if (onlyHttp || isOwnBody(op.input)) return overHttp(op, observer)
-    return requests.add(op, observer)
+    // A body that is read once cannot be sent again.
+    if (outbox?.accepts(op) && !isOwnBody(op.input)) return outbox.add(op, observer, route)
+    return send(op, observer)
   }
 
   const link: TRPCLink<TRouter> =
@@ -129,5 +140,10 @@ export function sluiceLink<TRouter extends AnyRouter>(
     subscribe: listener => connection.subscribe(listener),
     wake: () => connection.wake(),
   }
-  return Object.assign(link, { connection: view, close: () => connection.close() })
+  const close = () => {
+    const open = !connection.ended
+    connection.close()
+    if (open && connection.ended) outbox?.detach(TRPCClientError.from(connection.ended))
+  }
+  return Object.assign(link, { connection: view, close })
 }

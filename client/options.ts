@@ -12,6 +12,7 @@ import { backoffMs, defaultBackoff, type BackoffOptions } from './connection/bac
 import type { TransportKind } from './connection/machine.ts'
 import type { ClientError } from './transports/transport.ts'
 import type { SluiceError } from '../shared/errors.ts'
+import type { Outbox } from './outbox/outbox.ts'
 
 type ValueOrFunction<T> = T | (() => T | Promise<T>)
 
@@ -101,6 +102,11 @@ interface Options {
    * Lost connections are not errors; see `link.connection`. Default: `console.error`.
    */
   readonly onError?: (error: SluiceError | ClientError | Error) => void
+  /**
+   * Keeps mutations until they are answered, whatever becomes of the connection: `createOutbox()` of
+   * `trpc-sluice/outbox`. Default: none, and a mutation whose connection is lost fails with `OUTCOME_UNKNOWN`.
+   */
+  readonly outbox?: Outbox
   /** Time and chance, for tests. Default: the system's. */
   readonly clock?: Clock
 }

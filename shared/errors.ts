@@ -184,6 +184,27 @@ export const errorTable = {
     retry: 'never',
     help: 'Add the origin of the page to allowedOrigins.',
   },
+  OUTBOX_CANCELLED: {
+    status: 499,
+    close: 4499,
+    trpc: 'CLIENT_CLOSED_REQUEST',
+    retry: 'never',
+    help: 'The mutation was taken back before it was sent. It did not happen.',
+  },
+  OUTBOX_EXPIRED: {
+    status: 408,
+    close: 4408,
+    trpc: 'TIMEOUT',
+    retry: 'never',
+    help: 'The mutation waited in the outbox for longer than expireAfterMs. If it was ever sent, it may have happened.',
+  },
+  OUTBOX_FULL: {
+    status: 429,
+    close: 4429,
+    trpc: 'TOO_MANY_REQUESTS',
+    retry: 'never',
+    help: 'Too many mutations wait to be sent. Wait for the connection, cancel some, or raise maxMutations or maxLength.',
+  },
   OUTCOME_UNKNOWN: {
     status: 504,
     close: 4504,

@@ -7,6 +7,7 @@ import type { Operation } from '@trpc/client'
 import type { Unsubscribable } from '@trpc/server/observable'
 import { SluiceError, toError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
 import type { ClientError, Received, Transport } from '../transports/transport.ts'
 import type { Passenger, Vehicle } from './connection.ts'
@@ -116,7 +117,7 @@ export class Requests implements Passenger {
   }
 
   #send(entry: Entry, transport: Transport): void {
-    const { type, path, input } = entry.operation
+    const { type, path, input, context } = entry.operation
     if (!transport.request || type === 'subscription') {
       this.#forget(entry)
       entry.http = this.#options.overHttp(entry.operation, entry.observer)
@@ -132,7 +133,7 @@ export class Requests implements Passenger {
           return serialize(input)
         },
       }
-      transport.request({ id, kind: type, path, input: asked })
+      transport.request({ id, kind: type, path, input: asked, idempotencyKey: idempotencyKeyOf(context) })
     } catch (thrown) {
       return this.#fail(entry, toError(thrown))
     }

@@ -40,6 +40,7 @@ export interface AskedRequest {
   readonly kind: 'query' | 'mutation'
   readonly path: string
   readonly input: AskedInput
+  readonly idempotencyKey: string | undefined
 }
 
 /** What the application passed, for a codec that carries it as it is; and through the transformer, for JSON. */

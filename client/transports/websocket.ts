@@ -72,8 +72,8 @@ export class WebSocketTransport implements Transport {
     })
   }
 
-  readonly request = ({ id, kind, path, input }: AskedRequest): void => {
-    this.#ask(id, kind, { path, input })
+  readonly request = ({ id, kind, path, input, idempotencyKey }: AskedRequest): void => {
+    this.#ask(id, kind, { path, input, ...(idempotencyKey !== undefined && { idempotencyKey }) })
   }
 
   subscribe({ id, path, input, lastEventId, again, lag, flow }: AskedSubscription): void {

@@ -1,11 +1,10 @@
 /** A page with many subscriptions, and the server that it talks to. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { initTRPC } from '@trpc/server'
 import { createSluice, createTopic, resumable, type Sluice } from 'trpc-sluice/server'
-import { build } from 'vite'
 import { z } from 'zod'
+import { bundle, documentOf } from './bundle.ts'
 import { startSecureServer } from '../../interop/support/secure-server.ts'
 
 const t = initTRPC.create()
@@ -52,31 +51,13 @@ export async function startPlainCrowd() {
 async function createApp() {
   const topic = createNumbers()
   const sluice = createSluice({ router: createRouter(topic), basePath: '/trpc' })
-  const script = await bundle('../pages/crowd.ts')
+  const script = await bundle('crowd.ts')
   const handler: Sluice['node'] = (req, res) =>
     sluice.node(req, res, () => {
       const isScript = req.url === '/crowd.js'
       res.setHeader('content-type', isScript ? 'text/javascript' : 'text/html')
       // Both kinds of response have this overload, but TypeScript does not see it in their union.
-      ;(res as { end(text: string): void }).end(isScript ? script : page)
+      ;(res as { end(text: string): void }).end(isScript ? script : documentOf('/crowd.js'))
     })
   return { topic, sluice, handler }
-}
-
-const page = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/crowd.js"></script>'
-
-async function bundle(path: string): Promise<string> {
-  const built = await build({
-    configFile: false,
-    logLevel: 'silent',
-    resolve: { tsconfigPaths: true },
-    build: {
-      write: false,
-      lib: { entry: fileURLToPath(new URL(path, import.meta.url)), formats: ['es'], fileName: 'page' },
-    },
-  })
-  const [output] = Array.isArray(built) ? built : [built]
-  const [chunk] = output && 'output' in output ? output.output : []
-  if (!chunk) throw new Error(`Nothing was built of ${path}.`)
-  return chunk.code
 }

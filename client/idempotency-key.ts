@@ -1,0 +1,9 @@
+/**
+ * Under which a mutation runs once, however often it is sent: a member of the operation's context. The outbox gives
+ * each of its own; an application may, too: `mutate(input, { context: { idempotencyKey } })`.
+ */
+import type { OperationContext } from '@trpc/client'
+
+export function idempotencyKeyOf({ idempotencyKey }: OperationContext): string | undefined {
+  return typeof idempotencyKey === 'string' ? idempotencyKey : undefined
+}

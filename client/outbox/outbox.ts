@@ -1,0 +1,365 @@
+/**
+ * Mutations that are sent whatever becomes of the connection: kept until they are answered, sent in order, one at a
+ * time, each under an idempotency key of its own, so that one whose answer was lost can be sent again and yet runs
+ * once (on a server whose procedure uses `idempotent()`).
+ *
+ *     queued ──▶ sending ──▶ answered: gone, and whoever waits has the answer
+ *       ▲           │  └───▶ refused:  gone, or `failed` where nobody waits for it any more
+ *       └───────────┘ not answered: again after a while
+ */
+import { TRPCClientError } from '@trpc/client'
+import type { Operation } from '@trpc/client'
+import type { AnyRouter } from '@trpc/server'
+import type { Unsubscribable } from '@trpc/server/observable'
+import { SluiceError, toError } from '../../shared/errors.ts'
+import type { Clock, Timer } from '../../shared/clock.ts'
+import type { ResultObserver } from '../subscriptions/subscription.ts'
+import type { ClientError } from '../transports/transport.ts'
+import { verdictOn } from './verdict.ts'
+import { memoryOutboxStorage, type OutboxStorage, type StoredMutation } from './storage.ts'
+
+export interface OutboxOptions {
+  /** Default: memory. In a page, `indexedDbOutboxStorage()` survives a reload. */
+  readonly storage?: OutboxStorage
+  /** Which mutations go through it; default all. The others are sent as without an outbox. */
+  readonly accepts?: (mutation: { readonly path: string; readonly input: unknown }) => boolean
+  /** The most that may wait; one more is refused with `OUTBOX_FULL`. Default 1,000. */
+  readonly maxMutations?: number
+  /** What they may amount to as JSON, in characters; then as above. Default 4 Mi. */
+  readonly maxLength?: number
+  /** How long one may wait, in milliseconds; then it fails with `OUTBOX_EXPIRED`. Default: seven days. */
+  readonly expireAfterMs?: number
+}
+
+/** A mutation in the outbox, as an application shows it. */
+export interface OutboxEntry {
+  readonly id: string
+  readonly path: string
+  readonly input: unknown
+  /** When it was made, in milliseconds since the epoch. */
+  readonly at: number
+  /** `failed`: the server refused it when nobody waited for the answer any more; see `error`. */
+  readonly status: 'queued' | 'sending' | 'failed'
+  /** Whether the storage has it: from then on it survives a reload, and may be sent. */
+  readonly kept: boolean
+  readonly error: ClientError | null
+}
+
+/** What the link hands over, that is the way out. */
+export interface OutboxRoute {
+  send(operation: Operation, observer: ResultObserver): Unsubscribable
+  /** The input as it goes over the wire. @throws whatever the transformer throws. */
+  serialize(input: unknown): unknown
+  readonly retryDelayMs: (attempt: number) => number
+  readonly clock: Clock
+  readonly onError: (error: Error) => void
+}
+
+interface Item {
+  readonly stored: StoredMutation
+  /** As JSON, in characters. */
+  readonly length: number
+  /** Not sent before: after a crash it has to be known under the same key. */
+  kept: boolean
+  status: OutboxEntry['status']
+  error: ClientError | null
+  /** Who waits for the answer; null for one of an earlier page. */
+  observer: ResultObserver | null
+}
+
+interface Sending {
+  readonly item: Item
+  /** Null for the moment in which it is handed over. */
+  request: Unsubscribable | null
+}
+
+/** How often one looks for mutations of pages that have ended, in milliseconds. */
+const lookEveryMs = 10_000
+
+/**
+ * An outbox for `sluiceLink({ outbox })`. Mutations then settle when they were answered, however long that takes.
+ *
+ * @example
+ * ```ts
+ * const outbox = createOutbox({ storage: indexedDbOutboxStorage() })
+ * const link = sluiceLink<AppRouter>({ url: '/trpc', outbox })
+ * ```
+ */
+export function createOutbox(options: OutboxOptions = {}): Outbox {
+  return new Outbox(options)
+}
+
+export class Outbox {
+  readonly #storage: OutboxStorage
+  readonly #options: Required<Omit<OutboxOptions, 'storage'>>
+  readonly #owner = crypto.randomUUID()
+  /** Null until a link has it, and again when that is closed. */
+  #route: OutboxRoute | null = null
+
+  #items: Item[] = []
+  /** Null until somebody looks: a thousand entries are not to be copied for each change. */
+  #view: readonly OutboxEntry[] | null = null
+  readonly #listeners = new Set<() => void>()
+  #lastNumber = 0
+
+  #sending: Sending | null = null
+  #failures = 0
+  #retryTimer: Timer | null = null
+
+  /** Those whose mutations are ours to send, ourselves included, and how to let go of each. */
+  readonly #claims = new Map<string, () => void>()
+  #lookTimer: Timer | null = null
+
+  /** Use `createOutbox`. */
+  constructor(options: OutboxOptions) {
+    const { storage = memoryOutboxStorage(), accepts = () => true } = options
+    const { maxMutations = 1_000, maxLength = 4 * 1024 * 1024, expireAfterMs = 7 * 24 * 3_600_000 } = options
+    this.#storage = storage
+    this.#options = { accepts, maxMutations, maxLength, expireAfterMs }
+  }
+
+  /** What has not been answered, oldest first: the same array until something changes. */
+  readonly get = (): readonly OutboxEntry[] => (this.#view ??= this.#items.map(toEntry))
+
+  /** Calls `listener` after each change; returns its removal. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Tries what waits at once; with an id, also sends that one again, under the same key, though it has failed. */
+  readonly retry = (id?: string): void => {
+    const item = this.#items.find(({ stored }) => stored.id === id)
+    if (item?.status === 'failed') this.#mark(item, 'queued')
+    this.#retryTimer?.cancel()
+    this.#retryTimer = null
+    this.#pump()
+  }
+
+  /** Takes one back. What is being sent may happen all the same: who waits for it is told `OUTCOME_UNKNOWN`. */
+  readonly cancel = (id: string): void => {
+    const item = this.#items.find(({ stored }) => stored.id === id)
+    if (!item) return
+    const sent = this.#sending?.item === item
+    if (sent) this.#withdraw()
+    this.#fail(item, sent ? 'OUTCOME_UNKNOWN' : 'OUTBOX_CANCELLED', 'was cancelled')
+    this.#pump()
+  }
+
+  /** For the link that it is given to. @throws Error when another link has it. */
+  attach(route: OutboxRoute): void {
+    if (this.#route) throw new Error('This outbox has a link already. Make one for each.')
+    this.#route = route
+    this.#look()
+  }
+
+  /** For the link: it is closed. Who waits is told so; what is kept will be sent by another page. */
+  detach(error: ClientError): void {
+    this.#withdraw()
+    this.#retryTimer?.cancel()
+    this.#lookTimer?.cancel()
+    this.#route = null
+    for (const release of this.#claims.values()) release()
+    const items = this.#items
+    this.#items = []
+    for (const { observer } of items) observer?.error(error)
+    this.#changed()
+  }
+
+  /** For the link. */
+  accepts({ type, path, input }: Operation): boolean {
+    return type === 'mutation' && this.#options.accepts({ path, input })
+  }
+
+  /**
+   * For the link: takes a mutation in, and returns its withdrawal, which cancels it while it is in the queue.
+   *
+   * @throws SluiceError `OUTBOX_FULL`, and whatever the transformer throws.
+   */
+  add({ path, input }: Operation, observer: ResultObserver, { clock, serialize }: OutboxRoute): () => void {
+    const id = crypto.randomUUID()
+    const length = JSON.stringify(serialize(input))?.length ?? 0
+    this.#checkRoom(length)
+    const stored = { id, path, input, at: clock.now(), owner: this.#owner, number: ++this.#lastNumber }
+    const item: Item = { stored, length, kept: false, status: 'queued', error: null, observer }
+    this.#items.push(item)
+    this.#changed()
+    void this.#keep(item)
+    return () => {
+      item.observer = null
+      if (item.status === 'queued') this.cancel(id)
+    }
+  }
+
+  #checkRoom(length: number): void {
+    const { maxMutations, maxLength } = this.#options
+    const total = this.#items.reduce((sum, item) => sum + item.length, length)
+    if (this.#items.length < maxMutations && total <= maxLength) return
+    const message = `${this.#items.length} mutations wait to be sent, and there is no room for this one.`
+    throw new SluiceError('OUTBOX_FULL', message, { data: { waiting: this.#items.length } })
+  }
+
+  async #keep(item: Item): Promise<void> {
+    try {
+      await this.#storage.put(item.stored)
+      item.kept = true
+      this.#changed()
+      this.#pump()
+    } catch (thrown) {
+      this.#settle(item, observer => observer.error(TRPCClientError.from(toError(thrown))))
+    }
+  }
+
+  /** Sends the first that may be sent. */
+  #pump(): void {
+    const route = this.#route
+    // Until we have claimed ourselves, what we left behind may not have been looked for.
+    if (!route || this.#sending || this.#retryTimer || !this.#claims.has(this.#owner)) return
+    const item = this.#items.find(({ status }) => status === 'queued')
+    if (!item?.kept) return
+    const { id, path, input, at, number } = item.stored
+    if (route.clock.now() - at >= this.#options.expireAfterMs) {
+      this.#fail(item, 'OUTBOX_EXPIRED', 'could not be sent in time')
+      return this.#pump()
+    }
+    this.#mark(item, 'sending')
+    const sending: Sending = { item, request: null }
+    this.#sending = sending
+    const context = { idempotencyKey: id }
+    const operation: Operation = { id: number, type: 'mutation', path, input, context, signal: null }
+    const isCurrent = () => this.#sending === sending
+    sending.request = route.send(operation, {
+      next: result => {
+        if (!isCurrent()) return
+        this.#answered(item, observer => {
+          observer.next(result)
+          observer.complete()
+        })
+      },
+      error: error => {
+        if (isCurrent()) this.#unanswered(item, error, route)
+      },
+      complete: () => {}, // the answer came before it
+    })
+  }
+
+  #answered(item: Item, tell: (observer: ResultObserver) => void): void {
+    this.#sending = null
+    this.#failures = 0
+    this.#settle(item, tell)
+    this.#pump()
+  }
+
+  #unanswered(item: Item, error: ClientError, route: OutboxRoute): void {
+    const verdict = verdictOn(error)
+    if (verdict === 'closed') return // detach() follows
+    if (verdict === 'refused' && item.observer) {
+      return this.#answered(item, observer => observer.error(error))
+    }
+    this.#sending = null
+    if (verdict === 'refused') {
+      item.error = error
+      this.#mark(item, 'failed')
+      return this.#pump()
+    }
+    this.#mark(item, 'queued')
+    this.#failures += 1
+    this.#retryTimer = route.clock.after(route.retryDelayMs(this.#failures), () => this.retry(), {
+      keepAlive: true, // somebody waits for the answer
+    })
+  }
+
+  #withdraw(): void {
+    this.#sending?.request?.unsubscribe()
+    this.#sending = null
+  }
+
+  /** It will not be sent: who waits for it is told; else it stays to be seen, unless it was taken back. */
+  #fail(item: Item, code: 'OUTCOME_UNKNOWN' | 'OUTBOX_CANCELLED' | 'OUTBOX_EXPIRED', what: string): void {
+    const error = TRPCClientError.from<AnyRouter>(
+      new SluiceError(code, `"${item.stored.path}" ${what}.`, { data: { path: item.stored.path } }),
+    )
+    if (item.observer || code !== 'OUTBOX_EXPIRED')
+      return this.#settle(item, observer => observer.error(error))
+    item.error = error
+    this.#mark(item, 'failed')
+  }
+
+  /** It is done with, and forgotten. */
+  #settle(item: Item, tell: (observer: ResultObserver) => void): void {
+    this.#items = this.#items.filter(other => other !== item)
+    this.#storage.delete(item.stored.id).catch((thrown: unknown) => this.#report(thrown))
+    this.#changed()
+    try {
+      if (item.observer) tell(item.observer)
+    } catch (thrown) {
+      this.#report(thrown) // the application's own
+    }
+  }
+
+  /** Looks for what was left behind by pages that have ended, now and then. */
+  #look(): void {
+    const route = this.#route
+    if (!route) return
+    this.#adopt()
+      .catch((thrown: unknown) => this.#report(thrown))
+      .finally(() => {
+        if (this.#route !== route) return
+        this.#lookTimer = route.clock.after(lookEveryMs, () => this.#look())
+        this.#pump()
+      })
+  }
+
+  async #adopt(): Promise<void> {
+    if (!this.#claims.has(this.#owner)) await this.#claim(this.#owner)
+    const owners = new Set<string>()
+    for (const { owner } of await this.#storage.load()) {
+      if (!owners.has(owner) && !this.#claims.has(owner) && (await this.#claim(owner))) owners.add(owner)
+    }
+    if (owners.size === 0) return
+    // Anew: until it was ours, its owner may have put more there.
+    const left = (await this.#storage.load()).filter(({ owner }) => owners.has(owner))
+    const adopted = left.toSorted((a, b) => a.at - b.at || a.number - b.number).map(toItem)
+    // They are older than what waits here.
+    this.#items = [...adopted, ...this.#items]
+    this.#changed()
+  }
+
+  async #claim(owner: string): Promise<boolean> {
+    const release = await this.#storage.claim(owner)
+    if (release) this.#claims.set(owner, release)
+    return release !== null
+  }
+
+  #mark(item: Item, status: Item['status']): void {
+    item.status = status
+    if (status !== 'failed') item.error = null
+    this.#changed()
+  }
+
+  #changed(): void {
+    this.#view = null
+    for (const listener of this.#listeners) {
+      try {
+        listener()
+      } catch (thrown) {
+        this.#report(thrown) // the application's own
+      }
+    }
+  }
+
+  #report(thrown: unknown): void {
+    const error = toError(thrown)
+    if (this.#route) this.#route.onError(error)
+    else console.error('[sluice]', error)
+  }
+}
+
+function toItem(stored: StoredMutation): Item {
+  const length = JSON.stringify(stored.input)?.length ?? 0
+  return { stored, length, kept: true, status: 'queued', error: null, observer: null }
+}
+
+function toEntry({ stored: { id, path, input, at }, status, kept, error }: Item): OutboxEntry {
+  return { id, path, input, at, status, kept, error }
+}

@@ -1,0 +1,178 @@
+/** The outbox: what was said while there was no connection is done, once, in order, however often it has to be sent. */
+import { initTRPC, TRPCError } from '@trpc/server'
+import { sluiceLink } from 'trpc-sluice/client'
+import { createOutbox, memoryOutboxStorage, type OutboxOptions } from 'trpc-sluice/outbox'
+import { idempotent, memoryStore } from 'trpc-sluice/server'
+import { isSluiceError } from 'trpc-sluice/shared'
+import { createFakeClock, createHarness, eventually, seededRandom } from 'trpc-sluice/testing'
+import { describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { z } from 'zod'
+
+/** `npm run test:outbox -- --increments 5000`. */
+const increments = Number(process.env['OUTBOX_INCREMENTS'] ?? 500)
+
+const t = initTRPC.create()
+
+function createApp() {
+  const done: number[] = []
+  const byClient = new Map<string, number[]>()
+  const once = idempotent({ store: memoryStore() })
+  const router = t.router({
+    add: t.procedure
+      .input(z.object({ client: z.string().default(''), n: z.number() }))
+      .use(once)
+      .mutation(({ input: { client, n } }) => {
+        if (n < 0) throw new TRPCError({ code: 'BAD_REQUEST', message: `${n} is negative.` })
+        done.push(n)
+        byClient.set(client, [...(byClient.get(client) ?? []), n])
+        return n * 2
+      }),
+    hello: t.procedure.query(() => 'hello'),
+  })
+  return { router, done, byClient }
+}
+
+async function start(transport: 'websocket' | 'sse' = 'websocket') {
+  const { router, ...app } = createApp()
+  const harness = await createHarness({ router, transport })
+  const connect = (options?: OutboxOptions) => {
+    const outbox = createOutbox(options)
+    return { outbox, ...harness.connect({ outbox }) }
+  }
+  return { ...app, harness, connect, [Symbol.asyncDispose]: () => harness.close() }
+}
+
+const codeOf = (error: unknown) => {
+  const { cause } = error as Error
+  return isSluiceError(cause) ? cause.code : (error as Error).message
+}
+
+describe.each(['websocket', 'sse'] as const)('beside %s', transport => {
+  test('mutations that are made while there is no connection wait, and are done in order', async () => {
+    await using app = await start(transport)
+    const { client, outbox } = app.connect()
+    app.harness.proxy.refuse()
+    const answers = [1, 2, 3].map(n => client.add.mutate({ n }))
+    await eventually(() => outbox.get().length === 3)
+    expect(outbox.get().map(({ path, input }) => [path, input])).toEqual([1, 2, 3].map(n => ['add', { n }]))
+    expect(app.done).toEqual([])
+    app.harness.proxy.accept()
+    expect(await Promise.all(answers)).toEqual([2, 4, 6])
+    expect(app.done).toEqual([1, 2, 3])
+    expect(outbox.get()).toEqual([])
+  })
+
+  test('each runs once and in order per client, whatever breaks, also when the answer was lost', async () => {
+    await using app = await start(transport)
+    const random = seededRandom(1)
+    const { proxy } = app.harness
+    const clients = Array.from({ length: 5 }, (_, i) => ({
+      name: `client ${i}`,
+      ...app.connect({ maxMutations: increments }),
+    }))
+    const numbers = Array.from({ length: increments / clients.length }, (_, i) => i + 1)
+    const answers = clients.flatMap(({ client, name }) =>
+      numbers.map(n => client.add.mutate({ client: name, n })),
+    )
+    let waiting = true
+    const all = Promise.all(answers).finally(() => (waiting = false))
+    let cuts = 0
+    for (; waiting; cuts++) {
+      const due = app.done.length + 1 + Math.floor(random() * 15)
+      await Promise.race([eventually(() => app.done.length >= due || !waiting), all])
+      // In mid-frame: the server has done it, and half of the answer is all that comes.
+      const cut = proxy.cut({ midFrame: random() < 0.7, how: random() < 0.5 ? 'rst' : 'fin' })
+      if (random() < 0.2) await app.harness.restart()
+      void cut
+    }
+    expect(await all).toEqual(clients.flatMap(() => numbers.map(n => n * 2)))
+    expect(app.byClient).toEqual(new Map(clients.map(({ name }) => [name, numbers])))
+    console.log(`${increments} increments over ${cuts} cuts, each applied once, in order`)
+  })
+})
+
+test('one that the server refuses is told to who waits, and does not hold up those behind it', async () => {
+  await using app = await start()
+  const { client, outbox } = app.connect()
+  const refused = client.add.mutate({ n: -1 })
+  const done = client.add.mutate({ n: 1 })
+  await expect(refused).rejects.toThrow('-1 is negative.')
+  expect(await done).toBe(2)
+  expect(outbox.get()).toEqual([])
+})
+
+test('what a page has left behind is sent by the next one, in order; what is refused then can be seen and retried', async () => {
+  await using app = await start()
+  const storage = memoryOutboxStorage()
+  app.harness.proxy.refuse()
+  const first = app.connect({ storage })
+  const lost = [1, -2, 3].map(n => first.client.add.mutate({ n }).catch(codeOf))
+  await eventually(() => first.outbox.get().length === 3)
+  await first.close()
+  expect(await Promise.all(lost)).toEqual(['LINK_CLOSED', 'LINK_CLOSED', 'LINK_CLOSED'])
+  expect(await storage.load()).toHaveLength(3)
+
+  app.harness.proxy.accept()
+  const { outbox } = app.connect({ storage })
+  await eventually(() => app.done.length === 2 && outbox.get().length === 1)
+  expect(app.done).toEqual([1, 3])
+  const [failed] = outbox.get()
+  expect(failed).toMatchObject({ path: 'add', input: { n: -2 }, status: 'failed' })
+  expect(failed?.error?.message).toBe('-2 is negative.')
+  outbox.retry(failed?.id)
+  await eventually(() => outbox.get()[0]?.status === 'failed')
+  outbox.cancel(failed?.id ?? '')
+  expect(outbox.get()).toEqual([])
+  await eventually(async () => (await storage.load()).length === 0)
+})
+
+test('two pages do not send the same mutation: each sends its own', async () => {
+  await using app = await start()
+  const storage = memoryOutboxStorage()
+  const [one, two] = [app.connect({ storage }), app.connect({ storage })]
+  await Promise.all([1, 2].map(n => one.client.add.mutate({ client: 'one', n })))
+  await Promise.all([1, 2].map(n => two.client.add.mutate({ client: 'two', n })))
+  expect(app.byClient).toEqual(new Map(['one', 'two'].map(name => [name, [1, 2]])))
+})
+
+test('one that waits can be taken back; what is bounded says so', async () => {
+  await using app = await start()
+  app.harness.proxy.refuse()
+  const { client, outbox } = app.connect({ maxMutations: 2, maxLength: 100 })
+  await expect(client.add.mutate({ client: 'x'.repeat(100), n: 1 }).catch(codeOf)).resolves.toBe(
+    'OUTBOX_FULL',
+  )
+  const [first, second] = [1, 2].map(n => client.add.mutate({ n }).catch(codeOf))
+  await expect(client.add.mutate({ n: 3 }).catch(codeOf)).resolves.toBe('OUTBOX_FULL')
+  outbox.cancel(outbox.get()[1]?.id ?? '')
+  expect(await second).toBe('OUTBOX_CANCELLED')
+  app.harness.proxy.accept()
+  expect(await first).toBe(2)
+  expect(app.done).toEqual([1])
+})
+
+test('one that has waited for too long is not sent any more', async () => {
+  const clock = createFakeClock()
+  await using app = await start()
+  app.harness.proxy.refuse()
+  const outbox = createOutbox({ expireAfterMs: 60_000 })
+  const { client } = app.harness.connect({ outbox, clock, retryDelayMs: () => 10_000 })
+  const late = client.add.mutate({ n: 1 }).catch(codeOf)
+  const behind = client.add.mutate({ n: 2 }).catch(codeOf)
+  await eventually(() => outbox.get().length === 2)
+  await clock.advance(60_000)
+  // The first is with the connection, which has its own patience: the one behind it is looked at when that is over.
+  outbox.cancel(outbox.get()[0]?.id ?? '')
+  expect(await behind).toBe('OUTBOX_EXPIRED')
+  expect(await late).toBe('OUTCOME_UNKNOWN')
+  expect(app.done).toEqual([])
+})
+
+test('queries and what is not accepted go past it, and an outbox has one link', async () => {
+  await using app = await start()
+  const { client, outbox } = app.connect({ accepts: ({ path }) => path !== 'add' })
+  expect(await client.hello.query()).toBe('hello')
+  expect(await client.add.mutate({ n: 1 })).toBe(2)
+  expect(() => sluiceLink({ url: 'http://localhost', outbox, WebSocket })).toThrow('has a link already')
+})
