@@ -36,9 +36,7 @@ export async function startPlainCrowd() {
   const server = createServer(handler)
   server.on('upgrade', sluice.upgrade)
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  return {
-    sluice,
-    topic,
+  const plain = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       await sluice.close()
@@ -46,6 +44,7 @@ export async function startPlainCrowd() {
       await new Promise(resolve => server.close(resolve))
     },
   }
+  return { sluice, topic, server: plain }
 }
 
 async function createApp() {
