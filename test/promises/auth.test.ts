@@ -28,7 +28,7 @@ function createApp() {
 const lifeMs = 60_000
 
 /** The server's time stands still until a test moves it; the n-th token is good for n minutes. */
-async function startApp(transport: 'websocket' | 'sse', auth: AuthOptions<User> = {}) {
+async function startApp(transport: 'websocket' | 'stream' | 'sse', auth: AuthOptions<User> = {}) {
   const { room, router } = createApp()
   const clock = createFakeClock()
   const born = clock.now()
@@ -59,7 +59,7 @@ const onRoom = (client: Harness<ReturnType<typeof createApp>['router']>['client'
 
 const numbered = { numberOf: ({ data }: { data: { n: number } }) => data.n }
 
-describe.each(['websocket', 'sse'] as const)('over %s', transport => {
+describe.each(['websocket', 'stream', 'sse'] as const)('over %s', transport => {
   test('a client renews what it is known by, again and again, and its stream misses nothing', async () => {
     const { app, clock, room, tokens } = await startApp(transport)
     await using _ = app

@@ -38,6 +38,19 @@ async function overStream(url: string, request?: typeof post & { readonly body: 
   return response.text
 }
 
+const subscription = (input: unknown, id: unknown = 1) => ({
+  id,
+  method: 'subscription',
+  params: { path: 'quiet', input },
+})
+
+/** What the stream carrier says of the first subscription, or why it is not open. */
+async function overStreamOfMany(url: string, body: string): Promise<string> {
+  await using response = await RawResponse.open(`${url}/:stream?sluice=1`, { ...post, body })
+  await Promise.race([response.until('"id":'), response.ended])
+  return response.text
+}
+
 async function throughFetch(app: App, path: string, body: string): Promise<string> {
   // In pieces, and without saying how many bytes there will be.
   const pieces = new Blob([body]).stream()
@@ -60,6 +73,11 @@ const waysIn: Record<string, (app: App, json: string) => Promise<string>> = {
   },
   'the body of a call': async (app, json) => (await fetch(`${app.url}/save`, { ...post, body: json })).text(),
   'the body of a stream': (app, json) => overStream(`${app.url}/quiet`, { ...post, body: json }),
+  'the list of a stream of many': (app, json) =>
+    overStreamOfMany(
+      app.url,
+      `{"subscriptions":[${JSON.stringify(subscription('here')).replace('"here"', () => json)}]}`,
+    ),
   'the body of a call by HTTP/2': async (app, json) => {
     await using secure = await startHttp2(app)
     return await secure.client.post('/save', json)
@@ -131,6 +149,11 @@ describe('connection params', () => {
       (await fetch(`${app.url}/params?connectionParams=${encodeURIComponent(params)}`)).text(),
     'a stream': (app, params) =>
       overStream(`${app.url}/quiet?connectionParams=${encodeURIComponent(params)}`),
+    'a stream of many': (app, params) =>
+      overStreamOfMany(
+        app.url,
+        `{"subscriptions":[${JSON.stringify(subscription(null))}],"connectionParams":${params}}`,
+      ),
   }
 
   test.each(Object.entries(say))('of %s with __proto__, constructor and then are text', async (_, ask) => {
@@ -148,6 +171,33 @@ describe('connection params', () => {
     }
     await app.calm()
   })
+})
+
+test('a stream of many with a list that is none, or too long, is refused; what is wrong in it costs only itself', async () => {
+  await using app = await start()
+  for (const body of ['', '{', '[]', '1', '{"subscriptions":{}}', '{"subscriptions":[],"holdMs":-1}']) {
+    expect(await overStreamOfMany(app.url, body), body).toMatch(/"error".*"code":"(BAD_REQUEST|PARSE_ERROR)"/)
+  }
+  const many = Array.from({ length: 10_000 }, (_, id) => subscription(null, id))
+  expect(await overStreamOfMany(app.url, JSON.stringify({ subscriptions: many }))).toContain('BATCH_TOO_LONG')
+  const odd = [
+    null,
+    1,
+    'x',
+    [],
+    {},
+    { id: {}, method: 'subscription' },
+    { id: 1, method: 'query', params: {} },
+  ]
+  for (const one of odd) {
+    await using response = await RawResponse.open(`${app.url}/:stream?sluice=1`, {
+      ...post,
+      body: JSON.stringify({ subscriptions: [one, subscription(null, 'good')] }),
+    })
+    await response.until('{"id":"good","result":{"type":"started"')
+    expect(response.text, JSON.stringify(one)).toContain('"error"')
+  }
+  await app.calm()
 })
 
 test('bytes that are no UTF-8 in a URL or a body end nothing but their request', async () => {

@@ -18,7 +18,7 @@ function createApp() {
   return { room, router }
 }
 
-describe.each(['websocket', 'sse'] as const)('over %s', transport => {
+describe.each(['websocket', 'stream', 'sse'] as const)('over %s', transport => {
   test('a connection that has grown old is left for another, and its stream misses nothing', async () => {
     const { room, router } = createApp()
     const clock = createFakeClock()

@@ -31,7 +31,7 @@ function createRouter() {
 
 afterEach(() => void vi.restoreAllMocks())
 
-describe.each(['websocket', 'sse'] as const)('over %s', transport => {
+describe.each(['websocket', 'stream', 'sse'] as const)('over %s', transport => {
   test('a subscription that must not run twice ends with LOST when its connection is lost', async () => {
     const { router, runs } = createRouter()
     await using app = await createHarness({ router, transport })
