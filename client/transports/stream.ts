@@ -65,8 +65,9 @@ interface Response {
   readonly key: number
   readonly http: EventResponse
   readonly holdMs: number | undefined
+  readonly postedAt: number
   connectedAt: number | null
-  /** It brought something: whatever ends it now, it was of use. */
+  /** It brought something new: whatever ends it now, it was of use. */
   brought: boolean
 }
 
@@ -213,7 +214,8 @@ export class StreamTransport implements Transport {
         lost: loss => this.#responseLost(response, loss),
       },
     )
-    const response: Response = { key, http, holdMs: held, connectedAt: null, brought: false }
+    const postedAt = this.#options.clock.now()
+    const response: Response = { key, http, holdMs: held, postedAt, connectedAt: null, brought: false }
     this.#responses.set(key, response)
     for (const entry of entries) entry.again = true
   }
@@ -274,11 +276,11 @@ export class StreamTransport implements Transport {
       this.#book = withUnwanted(this.#book, response.key)
       return this.#arrangeSoon()
     }
-    response.brought = true
     if (message.type === 'started') {
       if (entry.started) return // it has only been moved
       entry.started = true
     }
+    response.brought = true
     const wasMovable = entry.asked.cursor() !== undefined
     if (message.type === 'stopped' || message.type === 'error') {
       this.#entries.delete(id)
@@ -291,14 +293,17 @@ export class StreamTransport implements Transport {
 
   #ended(response: Response): void {
     if (this.#over) return
-    const { key, holdMs: held, connectedAt, brought } = response
+    const { key, holdMs: held, postedAt, connectedAt, brought } = response
     if (this.#isEmpty(key)) return this.#drop(response)
-    if (held === undefined || connectedAt === null) {
+    const now = this.#options.clock.now()
+    // A server that ends responses before their time, and for nothing, is not to be asked again without delay.
+    const inVain = held !== undefined && !brought && now - postedAt < held / 2
+    if (held === undefined || connectedAt === null || inVain) {
       const why = new SluiceError('CONNECTION_LOST', 'The response ended before its subscriptions did.')
       return this.#responseLost(response, { why, retry: true, served: brought })
     }
     // It was here long before it ended.
-    if (this.#options.clock.now() - connectedAt >= held / 2) this.#path.heldBack = 'no'
+    if (now - connectedAt >= held / 2) this.#path.heldBack = 'no'
     const carried = this.#takeOff(key)
     const [resumable, cut] = split(carried, ({ asked }) => asked.cursor() !== undefined)
     this.#drop(response)

@@ -1,6 +1,9 @@
 /**
  * The stream carrier: all subscriptions of a page in one response, behind whatever stands between it and its servers.
  */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { createTRPCClient } from '@trpc/client'
 import { memoryStore, serve } from 'trpc-sluice/server'
 import { lmdbStore } from 'trpc-sluice/stores/lmdb'
@@ -187,6 +190,30 @@ test('a proxy that passes on complete responses only: the page polls, and goes b
     await seen.until(n)
   }
   expect(seen.report(10)).toEqual(complete(10))
+})
+
+test('a server that ends what it was asked to hold, for nothing, is not asked again without delay', async () => {
+  const asked: { holdMs?: number }[] = []
+  const server = createServer(async (req, res) => {
+    const body = JSON.parse(await text(req)) as { holdMs?: number }
+    asked.push(body)
+    if (body.holdMs === undefined) return // held back for ever
+    res.writeHead(200, { 'content-type': 'text/event-stream' }).end('event: connected\ndata: {}\n\n\n')
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  using page = connect({
+    url: `http://127.0.0.1:${port}`,
+    transport: 'stream',
+    connectTimeoutMs: 400,
+    retryDelayMs: () => 60_000,
+  })
+  page.follow('a')
+  await eventually(() => page.link.connection.get().at === 'waiting')
+  expect(asked.filter(({ holdMs }) => holdMs !== undefined)).toHaveLength(1)
+  page.link.close()
+  server.closeAllConnections()
+  await new Promise(resolve => server.close(resolve))
 })
 
 test('auto comes down from WebSocket to stream to SSE as the network forbids them, and climbs back by itself', async () => {
