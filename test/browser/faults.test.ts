@@ -72,12 +72,12 @@ test('twenty cuts at random while 2,000 numbered messages are published: all are
   expect(ann.complaints).toEqual([])
 }, 120_000)
 
-test('with WebSocket blocked entirely, the page works over SSE', async () => {
+test('with WebSocket blocked entirely, the page works over streamed HTTP', async () => {
   await using proxy = await createFaultProxy({ target: showcase.url() })
   proxy.refuseUpgrades()
   await using ann = await openPage(browser, proxy.url('/chat/blocked'), { name: 'Ann' })
   await using bob = await openPage(browser, showcase.url('/chat/blocked'), { name: 'Bob' })
-  await badge(ann.page).getByText('Live · SSE').first().waitFor({ timeout: 20_000 })
+  await badge(ann.page).getByText('Live · Stream').first().waitFor({ timeout: 20_000 })
   await say(bob.page, 'Can you hear me?')
   await untilMessages(ann.page, ['Can you hear me?'])
   await say(ann.page, 'Loud and clear')
