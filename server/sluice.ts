@@ -44,8 +44,14 @@ export interface Sluice<Context = unknown> {
   readonly upgrade: UpgradeHandler
   /** Answers a WHATWG `Request`. */
   readonly fetch: FetchHandler
-  /** Asks all WebSocket clients to connect anew, as tRPC's adapter does. */
-  broadcastReconnectNotification(): void
+  /**
+   * Asks all WebSocket clients to connect anew, as tRPC's adapter does.
+   *
+   * @param options `withinMs`: our own clients leave one after another, each at a random moment within so many
+   *   milliseconds. Default 0: all leave now, and come back after a first delay of their backoff. Stock clients leave
+   *   now in any case.
+   */
+  broadcastReconnectNotification(options?: { readonly withinMs?: number }): void
   /**
    * Goes away politely: takes no new connection, asks clients to resume elsewhere, waits until they have, and closes.
    * Any number of calls; does not close the HTTP server.
@@ -201,8 +207,8 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     admission.hold(addressOf(req), connection.ended)
   }
 
-  const dismissWebSockets = () => {
-    for (const connection of connections) if (connection.carrier === 'websocket') connection.dismiss()
+  const dismissWebSockets: Sluice['broadcastReconnectNotification'] = ({ withinMs } = {}) => {
+    for (const connection of connections) if (connection.carrier === 'websocket') connection.dismiss(withinMs)
   }
 
   const close = () => {

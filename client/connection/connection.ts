@@ -79,6 +79,7 @@ export class Connection implements Vehicle {
   readonly #retiring = new Map<Transport, Timer>()
   #timer: Timer | null = null
   #restTimer: Timer | null = null
+  #leaveTimer: Timer | null = null
   #stopListening: (() => void) | null = null
 
   #ladder: ReturnType<typeof createLadder>
@@ -273,7 +274,8 @@ export class Connection implements Vehicle {
         const others = loss.unsupported ? transportBarred(this.#ladder, kind) : null
         if (others) this.#ladder = others
         else if (!heard) this.#ladder = transportFailed(this.#ladder)
-        const known = { ...loss, retry: loss.retry || others !== null, unsupported: others !== null }
+        const known = { ...loss, retry: loss.retry || others !== null }
+        if (others) known.atOnce = true
         if (isCurrent()) this.#dispatch({ type: 'lost', now: this.#now(), ...known })
         else this.#dropRetiring(self(), loss.why)
       },
@@ -288,13 +290,21 @@ export class Connection implements Vehicle {
     if (this.#transport !== transport && !this.#retiring.has(transport)) return
     if (message.type === 'complaint') return this.#options.onError(message.error)
     if (message.type === 'reconnect') {
-      if (this.#transport === transport) {
-        this.leave(new SluiceError('DRAINING', 'The server asked this client to connect anew.'))
-      }
+      if (this.#transport === transport) this.#leaveWithin(message.withinMs)
       return
     }
     for (const passenger of this.#passengers) passenger.received(message, size)
     if (this.#retiring.has(transport)) this.#dropIfAnswered(transport)
+  }
+
+  /** Where the server names a time, it serves until then, and those whom it has asked leave one after another. */
+  #leaveWithin(withinMs: number | undefined): void {
+    const why = new SluiceError('DRAINING', 'The server asked this client to connect anew.')
+    if (withinMs === undefined) return this.leave(why)
+    const { clock } = this.#options
+    this.#leaveTimer ??= clock.after(withinMs * clock.random(), () =>
+      this.#dispatch({ type: 'reconnect', now: this.#now(), why, spread: true }),
+    )
   }
 
   #abandon(why: Reason): void {
@@ -324,6 +334,8 @@ export class Connection implements Vehicle {
   #leave(why: Reason): Transport | null {
     const transport = this.#transport
     this.#transport = null
+    this.#leaveTimer?.cancel()
+    this.#leaveTimer = null
     if (transport) for (const passenger of this.#passengers) passenger.left(transport, why)
     return transport
   }

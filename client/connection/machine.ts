@@ -13,7 +13,7 @@
  *
  *      closed ◀─ close, or lost for good ─ from any of them; nothing leads out
  */
-import type { SluiceError } from '../../shared/errors.ts'
+import { SluiceError } from '../../shared/errors.ts'
 
 export type TransportKind = 'websocket' | 'stream' | 'sse'
 
@@ -63,7 +63,8 @@ export type ConnectionEvent =
   | { readonly type: 'heard'; readonly now: number }
   /**
    * It broke or could not be opened; `afterMs` is how long the server asked to be left alone, and `served` says that
-   * it ended politely after it had brought something. `unsupported`: another transport may be had at once.
+   * it ended politely after it had brought something. `atOnce`: there is no reason to wait, for another transport may
+   * be had, or a hint has shown what was a dead line already.
    */
   | {
       readonly type: 'lost'
@@ -72,15 +73,15 @@ export type ConnectionEvent =
       readonly retry: boolean
       readonly afterMs?: number
       readonly served?: boolean
-      readonly unsupported?: boolean
+      readonly atOnce?: boolean
     }
   /** The time to wait has passed. */
   | { readonly type: 'due'; readonly now: number }
   | { readonly type: 'hint'; readonly now: number; readonly hint: Hint }
   /** A better transport works, and is to be used instead. */
   | { readonly type: 'better'; readonly now: number; readonly transport: TransportKind }
-  /** The server asked to be left for another connection. */
-  | { readonly type: 'reconnect'; readonly now: number; readonly why: Reason }
+  /** The server asked to be left for another connection. `spread`: the moment was chosen at random already. */
+  | { readonly type: 'reconnect'; readonly now: number; readonly why: Reason; readonly spread?: boolean }
   /** The application wants no more of it. */
   | { readonly type: 'close'; readonly now: number; readonly why: Reason }
 
@@ -117,6 +118,9 @@ export type Step = readonly [ConnectionState, ...Effect[]]
  * not as one more: a server that accepts and drops at once must not be called again without delay.
  */
 export const healthyAfterMs = 2_000
+
+/** How old an attempt has to be for a change of the network to begin it anew: a healthy one would have opened. */
+const staleAfterMs = 2_000
 
 export function idle(now: number): ConnectionState {
   return { at: 'idle', since: now }
@@ -164,8 +168,12 @@ const table: {
     lost: (state, event, plan) => fail(state.attempt + 1, event, plan),
     due: stay,
     better: stay,
-    // An attempt is under way, and has its own limit of time.
-    hint: stay,
+    // An attempt is under way, and has its own limit of time. That is long where the network it set out on is gone.
+    hint: (state, event, plan) => {
+      if (event.hint !== 'network' || event.now - state.since < staleAfterMs) return [state]
+      const why = new SluiceError('CONNECTION_LOST', 'The network changed; the attempt is begun anew.')
+      return openAgain(event.now, state.attempt, { do: 'abandon', why }, plan)
+    },
     reconnect: stay,
     close: (_, event) => close(event, { do: 'abandon', why: event.why }),
   },
@@ -194,8 +202,7 @@ const table: {
     better: stay,
     hint: (state, event, plan) => {
       if (event.now < state.notBefore) return [state]
-      const [opening, ...effects] = open(event.now, state.attempt, plan)
-      return [opening, { do: 'hush' }, ...effects]
+      return openAgain(event.now, state.attempt, { do: 'hush' }, plan)
     },
     reconnect: stay,
     close: (_, event) => close(event, { do: 'hush' }),
@@ -221,12 +228,15 @@ function open(now: number, attempt: number, { transport }: Plan): Step {
   ]
 }
 
+/** What there was, a transport or a timer, is let go of first. */
+function openAgain(now: number, attempt: number, first: Effect, plan: Plan): Step {
+  const [opening, ...effects] = open(now, attempt, plan)
+  return [opening, first, ...effects]
+}
+
 function fail(attempt: number, event: EventOf<'lost'>, plan: Plan): Step {
   const { now, why } = event
-  if (event.unsupported) {
-    const [opening, ...effects] = open(now, attempt, plan)
-    return [opening, { do: 'abandon', why }, ...effects]
-  }
+  if (event.atOnce) return openAgain(now, attempt, { do: 'abandon', why }, plan)
   if (!event.retry) {
     return [
       { at: 'closed', since: now, why },
@@ -244,7 +254,10 @@ function fail(attempt: number, event: EventOf<'lost'>, plan: Plan): Step {
 }
 
 /** The server goes away, or wants fewer clients: the delay spreads those who are asked at the same moment. */
-function leave(attempt: number, { now, why }: EventOf<'reconnect'>, plan: Plan): Step {
+function leave(attempt: number, event: EventOf<'reconnect'>, plan: Plan): Step {
+  const { now, why } = event
+  // Not from a server that sends away everybody who comes: that would be a storm.
+  if (event.spread && attempt === 0) return openAgain(now, attempt, { do: 'retire', why }, plan)
   const until = now + plan.delayMs(attempt)
   return [
     { at: 'waiting', since: now, attempt, until, notBefore: until, why },

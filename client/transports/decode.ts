@@ -109,7 +109,10 @@ function toDuration(value: unknown): number | undefined {
 
 function decodeMessage(message: unknown, transformer: Deserializer): Received {
   if (!isRecord(message)) throw invalid(toText(message))
-  if (message['method'] === 'reconnect') return { type: 'reconnect' }
+  if (message['method'] === 'reconnect') {
+    const withinMs = isRecord(message['params']) ? toDuration(message['params']['withinMs']) : undefined
+    return { type: 'reconnect', ...(withinMs !== undefined && { withinMs }) }
+  }
   if (message['method'] === 'renew') return { type: 'renew' }
   const { id, result, error } = message
   if (error !== undefined) {

@@ -73,7 +73,7 @@ export class EventResponse {
 
   /** After a hint that the network or the page has changed: is the peer overdue? */
   check(withinMs: number): void {
-    if (this.#watchdog?.overdue) this.#watchdog.probe(withinMs)
+    if (this.#watchdog?.overdue) this.#watchdog.probe(withinMs, () => this.#silent({ atOnce: true }))
   }
 
   close(): void {
@@ -164,12 +164,13 @@ export class EventResponse {
       clock,
       quietMs: this.#quietMs,
       answerMs: heartbeatTimeoutMs,
-      onSilent: () =>
-        this.#lose({
-          why: new SluiceError('SILENT_PEER', 'The server sent nothing, not even a ping, for too long.'),
-          retry: true,
-        }),
+      onSilent: () => this.#silent(),
     })
+  }
+
+  #silent(how: Pick<Loss, 'atOnce'> = {}): void {
+    const why = new SluiceError('SILENT_PEER', 'The server sent nothing, not even a ping, for too long.')
+    this.#lose({ why, retry: true, ...how })
   }
 
   /** Ends first and tells then, so that whoever is told may ask again at once. */

@@ -29,7 +29,7 @@ export async function refusal(
     // A 500 that is not tRPC's, or a page in place of a stream, comes from something in between: a proxy whose
     // server restarts, a portal that wants a login. It passes.
     const why = new SluiceError('CONNECTION_LOST', message, { data: { status }, cause: error?.error })
-    return { why, retry: true, afterMs: retryAfterMs(response, clock.now()) }
+    return { why, retry: true, afterMs: retryAfterMs(response.headers.get('retry-after'), clock.now()) }
   }
   if (error) return error
   const refused = new SluiceError('CONNECTION_REFUSED', message, { data: { status } })
@@ -48,8 +48,7 @@ function tryDecode(text: string, id: RequestId, output: ResolvedOptions['transfo
 }
 
 /** https://httpwg.org/specs/rfc9110.html#field.retry-after: seconds, or a date. */
-function retryAfterMs(response: Response, now: number): number | undefined {
-  const value = response.headers.get('retry-after')
+export function retryAfterMs(value: string | null, now: number): number | undefined {
   if (value === null) return undefined
   const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now
   return ms > 0 ? Math.min(ms, maxRetryAfterMs) : undefined

@@ -60,7 +60,7 @@ export class SseTransport implements Transport {
       for (const stream of this.#streams.values()) stream.check(withinMs)
     } else if (this.#streams.size > 0) {
       const why = new SluiceError('CONNECTION_LOST', 'The network changed; the streams are opened anew.')
-      this.#lose({ why, retry: true })
+      this.#lose({ why, retry: true, atOnce: true })
     }
   }
 

@@ -124,7 +124,7 @@ export class StreamTransport implements Transport {
       for (const { http } of this.#responses.values()) http.check(withinMs)
     } else if (this.#responses.size > 0) {
       const why = new SluiceError('CONNECTION_LOST', 'The network changed; the stream is opened anew.')
-      this.#lose({ why, retry: true })
+      this.#lose({ why, retry: true, atOnce: true })
     } else {
       this.#post([], withinMs)
     }

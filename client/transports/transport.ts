@@ -29,7 +29,7 @@ export interface Transport {
    * server was not asked to count either.
    */
   grant?(id: RequestId, events: number): void
-  /** Reports the transport as lost when the peer does not answer within `withinMs`. */
+  /** Reports the transport as lost, to be replaced at once, when the peer does not answer within `withinMs`. */
   probe(hint: Hint, withinMs: number): void
   /** Ends it at once; nothing is reported after that. */
   close(): void
@@ -87,8 +87,8 @@ export type Received =
   | { readonly type: 'error'; readonly id: RequestId; readonly error: ClientError }
   /** An error that belongs to no request of ours. */
   | { readonly type: 'complaint'; readonly error: ClientError }
-  /** The server wants this client to connect anew. */
-  | { readonly type: 'reconnect' }
+  /** The server wants this client to connect anew: now, or at a moment of its choice within so many milliseconds. */
+  | { readonly type: 'reconnect'; readonly withinMs?: number }
   /** The server wants to hear anew who this client is. */
   | { readonly type: 'renew' }
 
@@ -104,6 +104,8 @@ export interface Loss {
   readonly unanswered?: boolean
   /** Somebody answered who does not know this transport, or forbids it: if there is another, it is to be used. */
   readonly unsupported?: boolean
+  /** It was looked for on a hint, and found dead: nobody else was cut at this moment, so there is nothing to spread. */
+  readonly atOnce?: boolean
 }
 
 /** To whom a transport reports. Never called again after `lost`, or after `close()`. */

@@ -21,6 +21,8 @@ export class Watchdog implements Disposable {
   readonly #options: WatchdogOptions
   #lastHeard: number
   #heardSinceAsked = false
+  /** Until when a question of ours may go unanswered; null while there is none. */
+  #answerUntil: number | null = null
   #timer: Timer | null = null
 
   /** Begins to watch at once. */
@@ -41,14 +43,23 @@ export class Watchdog implements Disposable {
     this.#heardSinceAsked = true
   }
 
-  /** Asks the peer now, and gives it so long to answer. */
-  probe(withinMs: number): void {
+  /**
+   * Asks the peer now, and gives it so long to answer; or less, where it still owes an answer from before. So hints
+   * that keep coming do not put the verdict off.
+   *
+   * @param onSilent called in place of the option of that name.
+   */
+  probe(withinMs: number, onSilent = this.#options.onSilent): void {
+    const now = this.#options.clock.now()
+    const owedUntil = this.#heardSinceAsked ? null : this.#answerUntil
     this.#options.ask?.()
     this.#heardSinceAsked = false
-    this.#set(withinMs, () => {
+    this.#answerUntil = Math.min(now + withinMs, owedUntil ?? Infinity)
+    this.#set(this.#answerUntil - now, () => {
+      this.#answerUntil = null
       if (this.#heardSinceAsked) return this.#watch()
       this.#timer = null
-      this.#options.onSilent()
+      onSilent()
     })
   }
 

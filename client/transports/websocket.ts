@@ -19,6 +19,7 @@ import {
 import type { Hint } from '../connection/machine.ts'
 import type { ConnectionParams, ResolvedOptions, WebSocketLike } from '../options.ts'
 import { decodeBinaryFrame, decodeFrame } from './decode.ts'
+import { retryAfterMs } from './refusal.ts'
 import { toLoss } from './transport.ts'
 import type { AskedInput, AskedRequest, AskedSubscription, Loss } from './transport.ts'
 import type { Received, Transport, TransportReports } from './transport.ts'
@@ -98,7 +99,7 @@ export class WebSocketTransport implements Transport {
   }
 
   probe(_hint: Hint, withinMs: number): void {
-    this.#watchdog?.probe(withinMs)
+    this.#watchdog?.probe(withinMs, () => this.#silent({ atOnce: true }))
   }
 
   close(): void {
@@ -125,6 +126,18 @@ export class WebSocketTransport implements Transport {
     // A close event follows each error and says more. The listener stays for good: an `error` without one would
     // end a Node process, and closing a socket that is still opening makes one.
     socket.addEventListener('error', () => {})
+    // Only `ws` tells what an upgrade was refused with. Who listens for that has to end the attempt.
+    ;(socket as TellingSocket).on?.('unexpected-response', (_, { statusCode, headers }) => {
+      const why = new SluiceError(
+        'CONNECTION_LOST',
+        `The upgrade was refused with HTTP status ${statusCode}.`,
+        {
+          data: { status: statusCode },
+        },
+      )
+      const afterMs = retryAfterMs(headers['retry-after'] ?? null, this.#options.clock.now())
+      this.#lose({ why, retry: true, ...(afterMs !== undefined && { afterMs }) })
+    })
   }
 
   #opened(params: ConnectionParams | undefined): void {
@@ -144,13 +157,15 @@ export class WebSocketTransport implements Transport {
       quietMs: heartbeatMs,
       answerMs: heartbeatTimeoutMs,
       ask: () => socket.send(ping),
-      onSilent: () => {
-        const why = new SluiceError('SILENT_PEER', 'The server did not answer a ping over the WebSocket.')
-        this.#lose({ why, retry: true }, { dead: true })
-      },
+      onSilent: () => this.#silent(),
     })
     // Some middle boxes open a WebSocket and then let nothing through. The answer to this ping tells.
     if (heartbeatMs !== Infinity) this.#watchdog.probe(heartbeatTimeoutMs)
+  }
+
+  #silent(how: Pick<Loss, 'atOnce'> = {}): void {
+    const why = new SluiceError('SILENT_PEER', 'The server did not answer a ping over the WebSocket.')
+    this.#lose({ why, retry: true, ...how }, { dead: true })
   }
 
   #received(frame: unknown): void {
@@ -261,6 +276,16 @@ export class WebSocketTransport implements Transport {
     if (dead && socket?.terminate) socket.terminate()
     else socket?.close()
   }
+}
+
+/** What the WebSocket of `ws` has beside a browser's. */
+interface TellingSocket {
+  on?(event: 'unexpected-response', listener: (request: unknown, response: RefusedUpgrade) => void): void
+}
+
+interface RefusedUpgrade {
+  readonly statusCode: number
+  readonly headers: Readonly<Record<string, string | undefined>>
 }
 
 /** A Sluice server gives the code of its error as the reason; another's reason means nothing to us. */

@@ -7,8 +7,12 @@ export interface Connection {
   readonly bufferedBytes: number
   /** True while it has a subscription or a call in hand. */
   readonly busy: boolean
-  /** Asks the peer to connect anew, and to resume there. Ends nothing that the peer would not come back to. */
-  dismiss(): void
+  /**
+   * Asks the peer to connect anew, and to resume there. Ends nothing that the peer would not come back to.
+   *
+   * @param withinMs it may choose the moment itself within so many milliseconds, where it understands that.
+   */
+  dismiss(withinMs?: number): void
   /** Ends all subscriptions and then the connection; settles when they have ended, or overstayed. */
   close(): Promise<void>
   /** Settles when the connection is gone and everything of it has ended; never rejects. */

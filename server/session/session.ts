@@ -136,8 +136,9 @@ export class Session implements Connection {
     return this.#calls > 0 || this.#subscriptions.size > 0
   }
 
-  dismiss(): void {
-    this.#writer.notify({ id: null, method: 'reconnect' })
+  dismiss(withinMs = 0): void {
+    const spread = withinMs > 0 && this.#guest.extensions.spread
+    this.#writer.notify({ id: null, method: 'reconnect', ...(spread && { params: { withinMs } }) })
   }
 
   async close(): Promise<void> {

@@ -44,7 +44,7 @@ export interface Envelope {
   readonly jsonrpc?: '2.0'
 }
 
-/** A message, as in shared/protocol/messages.ts: `params` are those of a client, `result` or `error` those of a server. */
+/** A message, as in shared/protocol/messages.ts: `result` and `error` are those of a server. */
 export interface Message extends Partial<Envelope> {
   readonly method?: string
   readonly params?: {
@@ -55,6 +55,7 @@ export interface Message extends Partial<Envelope> {
     readonly credit?: Credit
     readonly lag?: true
     readonly events?: number
+    readonly withinMs?: number
   }
   readonly result?: {
     readonly type: string

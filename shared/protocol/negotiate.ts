@@ -32,6 +32,8 @@ export interface Extensions {
   readonly lag: boolean
   /** The name of the codec that the client would like, if the server has it; null: it understands text only. */
   readonly codec: string | null
+  /** Over WebSocket, a client that is asked to leave is told within which time, and chooses the moment itself. */
+  readonly spread: boolean
   /** The events of one batch come in one WebSocket text frame, as a JSON array. */
   readonly batches: boolean
 }
@@ -43,6 +45,7 @@ export const noExtensions: Extensions = {
   renewal: false,
   credits: false,
   lag: false,
+  spread: false,
   codec: null,
   batches: false,
 }
@@ -64,6 +67,7 @@ export function negotiate(params: URLSearchParams): Extensions {
     renewal: true,
     credits: true,
     lag: true,
+    spread: true,
     codec: params.get(codecParam),
     batches: true,
   }

@@ -1,7 +1,4 @@
 /** The client comes back after every loss, goes on where it was, and stops when it is told to. */
-import { createServer } from 'node:http'
-import { WebSocketServer } from 'ws'
-import type { AddressInfo } from 'node:net'
 import { createFaultProxy, eventually } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
 import { connect, follow, matrix, range } from './connect.ts'
@@ -154,66 +151,4 @@ describe.each(['stock tRPC', 'Sluice'] as const)('over websocket, from %s', kind
     expect(server.log.starts).toEqual([null, 1])
     await eventually(() => server.openSockets === 1)
   })
-})
-
-describe('close codes', () => {
-  /** Accepts every socket and closes it with the code. */
-  async function closingServer(code: number) {
-    const server = createServer()
-    const wss = new WebSocketServer({ server })
-    let accepted = 0
-    wss.on('connection', socket => {
-      accepted += 1
-      socket.close(code)
-    })
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-    return {
-      url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      accepted: () => accepted,
-      [Symbol.asyncDispose]: async () => {
-        wss.close()
-        server.closeAllConnections()
-        await new Promise(resolve => server.close(resolve))
-      },
-    }
-  }
-
-  test.each([1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4499])(
-    '%i means never: one attempt, a typed error, and a new wish tries once more',
-    async code => {
-      await using server = await closingServer(code)
-      using client = connect({ url: server.url, transport: 'websocket' })
-      const first = follow(client)
-      await eventually(() => first.told.some(word => word.startsWith('error')))
-      expect(client.link.connection.get()).toMatchObject({
-        at: 'closed',
-        why: { code: 'CONNECTION_REFUSED', data: { closeCode: code } },
-      })
-      expect(server.accepted()).toBe(1)
-      const second = follow(client)
-      await eventually(() => second.told.some(word => word.startsWith('error')))
-      expect(server.accepted()).toBe(2)
-    },
-  )
-
-  test.each([1000, 1001, 1011, 1012, 1013, 3000, 4500, 4503, 4999])(
-    '%i means come back, further apart each time',
-    async code => {
-      await using server = await closingServer(code)
-      const delays: number[] = []
-      using client = connect({
-        url: server.url,
-        transport: 'websocket',
-        retryDelayMs: attempt => {
-          delays.push(attempt)
-          return attempt < 4 ? 1 : 60_000
-        },
-      })
-      const { told } = follow(client)
-      await eventually(() => delays.length === 4)
-      expect(delays).toEqual([1, 2, 3, 4])
-      expect(server.accepted()).toBe(4)
-      expect(told.filter(word => word.startsWith('error'))).toEqual([])
-    },
-  )
 })

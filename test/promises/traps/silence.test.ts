@@ -2,7 +2,7 @@
  * Trap 15 of DESIGN.md section 8 from the client's side: health is what was received, and a line that is open may be
  * dead. The other way round, a line that is quiet need not be. The server's side is in server.test.ts beside this file.
  */
-import { createFakeClock, createHarness, eventually } from 'trpc-sluice/testing'
+import { createFakeClock, createHarness, eventually, type FakeClock } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
 import { carriers, createNumbers, t, whileAway } from './app.ts'
 
@@ -71,6 +71,67 @@ describe.each(carriers)('over %s', transport => {
     app.proxy.stall()
     await clock.advance(40_000)
     expect(app.link.connection.get()).toMatchObject({ at: 'waiting', why: { code: 'SILENT_PEER' } })
+  })
+})
+
+/** As a browser treats the timers of a hidden tab: they fire once a minute, all together. */
+function hiddenTab(clock: FakeClock): FakeClock {
+  const minute = 60_000
+  return {
+    ...clock,
+    get next() {
+      return clock.next
+    },
+    get pending() {
+      return clock.pending
+    },
+    after(ms, fire, options) {
+      const due = Math.ceil((clock.now() + ms) / minute) * minute
+      return clock.after(due - clock.now(), fire, options)
+    },
+  }
+}
+
+describe.each(carriers)('in a hidden tab, over %s', transport => {
+  const hour = 60
+
+  test('a dead line is noticed two minutes later than elsewhere, at the most (trap 15)', async () => {
+    const { router, publish } = createNumbers()
+    const clock = createFakeClock({ now: 25_000 })
+    const link = { ...patience, clock: hiddenTab(clock) }
+    await using app = await createHarness({ router, transport, link })
+    const seen = app.record(client => client.onNumber, {})
+    await seen.started
+    const { connection } = app.link
+    const noticed = new Promise(resolve => {
+      connection.subscribe(() => {
+        const state = connection.get()
+        if (state.at === 'waiting') resolve({ code: state.why.code, at: clock.now() })
+      })
+    })
+    app.proxy.stall()
+    await publish(1)
+    await clock.advance(40_000 + 2 * 60_000)
+    expect(await noticed).toEqual({ code: 'SILENT_PEER', at: 120_000 })
+    app.proxy.resume()
+    connection.wake()
+    await seen.until(1)
+  })
+
+  test('a line that lives is never taken for dead, however late the timers are', async () => {
+    const { router, asked, publish } = createNumbers()
+    const clock = createFakeClock()
+    const link = { ...patience, clock: hiddenTab(clock) }
+    await using app = await createHarness({ router, transport, link })
+    const seen = app.record(client => client.onNumber, {})
+    await seen.started
+    for (let minute = 1; minute <= hour; minute++) {
+      await publish(minute)
+      await seen.until(minute)
+      await clock.advance(60_000)
+    }
+    expect(asked).toHaveLength(1)
+    expect(seen.report(hour)).toEqual(complete(hour))
   })
 })
 

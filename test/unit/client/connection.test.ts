@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Connection, type Passenger } from '../../../client/connection/connection.ts'
+import { healthyAfterMs } from '../../../client/connection/machine.ts'
 import { resolveOptions } from '../../../client/options.ts'
 import type { Loss, Transport, TransportReports } from '../../../client/transports/transport.ts'
 import { SluiceError } from '../../../shared/errors.ts'
@@ -119,6 +120,37 @@ describe('a connection', () => {
     old?.reports.received({ type: 'data', id: 2, eventId: undefined, data: 6 })
     expect(old?.closed).toBe(true)
     expect(told).toEqual(['board', 'opened', 'left', 'board', 'data', 'data', 'lost'])
+  })
+
+  test('given a time to leave in, it serves until a moment of its choice, and has one timer for that', async () => {
+    const { connection, clock, made, told, last, at } = create()
+    connection.want()
+    last().reports.opened()
+    last().reports.heard()
+    await clock.advance(healthyAfterMs)
+    last().reports.received({ type: 'reconnect', withinMs: 60_000 })
+    last().reports.received({ type: 'reconnect', withinMs: 60_000 })
+    expect([at(), made.length, clock.pending]).toEqual(['ready', 1, 1])
+    const leavesAt = Number(clock.next)
+    await clock.advance(leavesAt - clock.now() - 1)
+    last().reports.received({ type: 'data', id: 1, eventId: undefined, data: 5 })
+    expect([at(), told.at(-1)]).toEqual(['ready', 'data'])
+    await clock.advance(1)
+    expect([at(), made.length, clock.pending]).toEqual(['opening', 2, 0])
+    expect(leavesAt).toBeGreaterThan(healthyAfterMs)
+    expect(leavesAt).toBeLessThan(healthyAfterMs + 60_000)
+  })
+
+  test('lost before that moment, it forgets about it', async () => {
+    const { connection, clock, made, last, at } = create()
+    connection.want()
+    last().reports.opened()
+    last().reports.received({ type: 'reconnect', withinMs: 60_000 })
+    last().reports.lost(cut)
+    await clock.advance(5_000)
+    last().reports.opened()
+    await clock.advance(60_000)
+    expect([at(), made.length, clock.pending]).toEqual(['ready', 2, 0])
   })
 
   test('waits ten seconds for those answers at the most', async () => {

@@ -59,9 +59,8 @@ const move: fc.Arbitrary<Move> = fc.record({
     ...(['want', 'opened', 'heard', 'due'] as const).map(type =>
       fc.constant((now: number): ConnectionEvent => ({ type, now })),
     ),
-    ...(['rest', 'reconnect'] as const).map(type =>
-      fc.constant((now: number): ConnectionEvent => ({ type, now, why })),
-    ),
+    fc.constant((now: number): ConnectionEvent => ({ type: 'rest', now, why })),
+    fc.boolean().map(spread => (now: number): ConnectionEvent => ({ type: 'reconnect', now, why, spread })),
     fc.constant((now: number): ConnectionEvent => ({ type: 'better', now, transport: 'websocket' })),
     fc.constantFrom('network' as const, 'visible' as const).map(hint => (now: number): ConnectionEvent => ({
       type: 'hint',
@@ -72,7 +71,7 @@ const move: fc.Arbitrary<Move> = fc.record({
       .record({
         retry: fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, fc.boolean()),
         afterMs: fc.nat(900),
-        unsupported: fc.boolean(),
+        atOnce: fc.boolean(),
       })
       .map(loss => (now: number): ConnectionEvent => ({ type: 'lost', now, why, ...loss })),
     { weight: 1, arbitrary: fc.constant((now: number): ConnectionEvent => ({ type: 'close', now, why })) },
@@ -172,6 +171,40 @@ test('a hint while waiting means an attempt at once, and while ready a probe', (
     ready,
     { do: 'probe', hint: 'network' },
   ])
+})
+
+test('a change of the network begins an attempt anew that should have opened by now, and no other hint does', () => {
+  const opening: ConnectionState = { at: 'opening', since: 0, transport: 'sse', attempt: 3 }
+  expect(step(opening, { type: 'hint', now: 1_999, hint: 'network' }, plan)).toEqual([opening])
+  expect(step(opening, { type: 'hint', now: 9_000, hint: 'visible' }, plan)).toEqual([opening])
+  expect(step(opening, { type: 'hint', now: 2_000, hint: 'network' }, plan)).toEqual([
+    { at: 'opening', since: 2_000, transport: 'websocket', attempt: 3 },
+    { do: 'abandon', why: expect.objectContaining({ code: 'CONNECTION_LOST' }) },
+    { do: 'open', transport: 'websocket' },
+  ])
+})
+
+test('a line that a hint has shown to be dead is replaced at once, and what then fails is waited for', () => {
+  const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 2, heard: true }
+  const [opening, ...effects] = step(ready, { type: 'lost', now: 5, why, retry: true, atOnce: true }, plan)
+  expect(opening).toMatchObject({ at: 'opening', attempt: 3 })
+  expect(effects).toEqual([
+    { do: 'abandon', why },
+    { do: 'open', transport: 'websocket' },
+  ])
+  const [after] = step(opening, { type: 'lost', now: 6, why, retry: true }, plan)
+  expect(after).toMatchObject({ at: 'waiting', attempt: 4 })
+})
+
+test('who was given a time to leave in does not wait once more, unless everybody who comes is sent away', () => {
+  const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 0, heard: true }
+  const event: ConnectionEvent = { type: 'reconnect', now: healthyAfterMs, why, spread: true }
+  expect(step(ready, event, plan)).toEqual([
+    { at: 'opening', since: healthyAfterMs, transport: 'websocket', attempt: 0 },
+    { do: 'retire', why },
+    { do: 'open', transport: 'websocket' },
+  ])
+  expect(step(ready, { ...event, now: 1 }, plan)[0]).toMatchObject({ at: 'waiting', attempt: 1, until: 201 })
 })
 
 test('a loss for good closes, and tells everybody', () => {

@@ -69,6 +69,20 @@ test('a probe has its own, shorter time', async () => {
   expect(seen).toEqual({ asked: 1, silent: 1 })
 })
 
+test('hints that keep coming do not put the verdict off, and an answer settles all of them', async () => {
+  const { clock, seen, watchdog } = watch()
+  const hints: string[] = []
+  watchdog.probe(2_000, () => hints.push('silent'))
+  await clock.advance(1_000)
+  watchdog.heard()
+  watchdog.probe(2_000, () => hints.push('silent'))
+  await clock.advance(1_500)
+  expect(hints).toEqual([])
+  watchdog.probe(2_000, () => hints.push('silent'))
+  await clock.advance(500)
+  expect([hints, seen.silent, clock.pending]).toEqual([['silent'], 0, 0])
+})
+
 test('the silence counts from what was last heard, and not from when its answer was waited for', async () => {
   const { clock, seen, watchdog } = watch()
   watchdog.probe(10_000)
