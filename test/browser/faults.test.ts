@@ -108,6 +108,27 @@ test('a server killed in mid-sentence and started again: the page says so, comes
   await untilMessages(ann.page, ['Before', 'Typed while it was down', 'After'])
 })
 
+test('a message typed without a connection survives a reload, and arrives once when there is one', async () => {
+  await using proxy = await createFaultProxy({ target: showcase.url() })
+  await using ann = await openPage(browser, proxy.url('/chat/offline'))
+  await untilConnection(ann.page, 'ready')
+  // The page can be loaded, and its router cannot be reached.
+  proxy.refuseUpgrades()
+  await ann.page.route('**/trpc/**', route => route.abort())
+  await proxy.cut()
+  await say(ann.page, 'Typed in a tunnel')
+  await ann.page.getByText('sending…').waitFor()
+  await ann.page.reload()
+  await ann.page.getByText('Typed in a tunnel').waitFor()
+  await ann.page.getByText('sending…').waitFor()
+
+  await ann.page.unroute('**/trpc/**')
+  proxy.allowUpgrades()
+  await untilMessages(ann.page, ['Typed in a tunnel'], 30_000)
+  await using bob = await openPage(browser, showcase.url('/chat/offline'), { name: 'Bob' })
+  await untilMessages(bob.page, ['Typed in a tunnel'])
+})
+
 test('an answer whose server was killed is shown as interrupted, with what was written', async () => {
   await using ann = await openPage(browser, showcase.url('/assistant'))
   await ask(ann.page, 'Count until you are killed')

@@ -4,14 +4,22 @@ import { createTRPCReact } from '@trpc/react-query'
 import type { ReactNode } from 'react'
 import superjson from 'superjson'
 import { sluiceLink } from 'trpc-sluice/client'
+import { createOutbox, indexedDbOutboxStorage } from 'trpc-sluice/outbox'
 import { SluiceProvider } from 'trpc-sluice/react'
 import type { AppRouter } from '../server/router.ts'
 
 export const trpc = createTRPCReact<AppRouter>()
 
+/** What is said while there is no connection, or while the page is reloaded, is sent when there is one. */
+export const outbox = createOutbox({
+  storage: indexedDbOutboxStorage('sluice-showcase'),
+  accepts: ({ path }) => path === 'chat.send',
+})
+
 const link = sluiceLink<AppRouter>({
   url: '/trpc',
   transformer: superjson,
+  outbox,
   // One server with a handful of pages: nobody is helped by a longer wait.
   backoff: { maxMs: 3_000 },
 })

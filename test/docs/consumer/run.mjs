@@ -4,6 +4,7 @@ import { iterate, sluiceLink } from 'trpc-sluice/client'
 import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
 import { protobufCodec } from 'trpc-sluice/codecs/protobuf'
 import { observeWithOpenTelemetry } from 'trpc-sluice/otel'
+import { createOutbox } from 'trpc-sluice/outbox'
 import * as react from 'trpc-sluice/react'
 import { createTopic } from 'trpc-sluice/server'
 import { resumable } from 'trpc-sluice/shared'
@@ -27,7 +28,7 @@ const router = t.router({
 const app = await createHarness({
   router,
   sluice: { codecs: [msgpackCodec()] },
-  link: { codec: msgpackCodec() },
+  link: { codec: msgpackCodec(), outbox: createOutbox() },
 })
 const seen = app.record(client => client.onTick, { key: 'a' })
 await seen.started

@@ -5,6 +5,7 @@ import { iterate, sluiceLink } from 'trpc-sluice/client'
 import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
 import { protobufCodec } from 'trpc-sluice/codecs/protobuf'
 import { observeWithOpenTelemetry } from 'trpc-sluice/otel'
+import { createOutbox, indexedDbOutboxStorage } from 'trpc-sluice/outbox'
 import { SluiceProvider, useConnection, useStream } from 'trpc-sluice/react'
 import { createSluice, createTopic, memoryStore, serve } from 'trpc-sluice/server'
 import { isGap, isSluiceError, resumable, streamOf, withSignal } from 'trpc-sluice/shared'
@@ -27,7 +28,9 @@ export const router = t.router({
 })
 
 export const binary = createSluice({ router, codecs: [msgpackCodec(), protobufCodec({ schemas: {} })] })
-const link = sluiceLink<typeof router>({ url: 'http://localhost:3000', codec: msgpackCodec(), WebSocket })
+const outbox = createOutbox({ storage: indexedDbOutboxStorage() })
+const url = 'http://localhost:3000'
+const link = sluiceLink<typeof router>({ url, codec: msgpackCodec(), outbox, WebSocket })
 const client = createTRPCClient<typeof router>({ links: [link] })
 
 export async function read(signal: AbortSignal): Promise<number> {

@@ -1,5 +1,4 @@
 import { useMemo } from 'react'
-import type { NewMessage } from '../../shared/schemas.ts'
 import { Composer } from '../composer.tsx'
 import { useName } from '../identity.ts'
 import { ScrollLog } from '../scroll-log.tsx'
@@ -17,8 +16,8 @@ export function ChatPage({ room }: { readonly room: string }) {
   const shown = useMemo<readonly ShownMessage[]>(() => {
     const arrived = new Set(messages.map(({ id }) => id))
     const onTheWay = outgoing.filter(({ message }) => !arrived.has(message.id))
-    return [...messages, ...onTheWay.map(own => toPending(own, send.mutate))]
-  }, [messages, outgoing, send.mutate])
+    return [...messages, ...onTheWay.map(toPending)]
+  }, [messages, outgoing])
 
   return (
     <>
@@ -58,12 +57,7 @@ export function ChatPage({ room }: { readonly room: string }) {
   )
 }
 
-function toPending(own: Outgoing, send: (message: NewMessage) => void): PendingMessage {
-  const { message, submittedAt, status, error, discard } = own
+function toPending({ message, submittedAt, ...rest }: Outgoing): PendingMessage {
   const { id, author, text } = message
-  const retry = () => {
-    discard()
-    send(message)
-  }
-  return { kind: 'pending', id, author, text, sentAt: submittedAt, status, error, retry, discard }
+  return { kind: 'pending', id, author, text, sentAt: submittedAt, ...rest }
 }
