@@ -87,8 +87,9 @@ interface Options {
   readonly heartbeatTimeoutMs?: number
   /**
    * How long a lesser transport serves before `auto` tries the better ones beside it, in milliseconds; with each try
-   * the next is put off for twice as long, up to 16 times. Default 60,000; `Infinity`: never. What has no cursor is
-   * not moved, and while there is any, all stay where they are.
+   * the next is put off for twice as long, up to 128 times. Default 5,000, for after an outage the lesser one is often
+   * merely what was tried when the server came back; `Infinity`: never. What has no cursor is not moved, and while
+   * there is any, all stay where they are.
    */
   readonly climbAfterMs?: number
   /**
@@ -164,7 +165,7 @@ export function resolveOptions<TRouter extends AnyRouter>(
     connectTimeoutMs: duration('connectTimeoutMs', options.connectTimeoutMs, 10_000),
     heartbeatMs: duration('heartbeatMs', options.heartbeatMs, 30_000),
     heartbeatTimeoutMs: duration('heartbeatTimeoutMs', options.heartbeatTimeoutMs, 10_000),
-    climbAfterMs: duration('climbAfterMs', options.climbAfterMs, 60_000),
+    climbAfterMs: duration('climbAfterMs', options.climbAfterMs, 5_000),
     closeWhenIdleMs: duration('closeWhenIdleMs', options.closeWhenIdleMs, inNode() ? 1_000 : 30_000),
     onError: options.onError ?? (error => console.error('[sluice]', error)),
     clock,

@@ -23,7 +23,7 @@ export interface ClimberOptions {
 }
 
 /** With each try, the next one is put off for twice as long, up to so many times the first. */
-const maxFactor = 16
+const maxFactor = 128
 
 /** A better transport that has served for so many first delays was no flash in the pan. */
 const steadyFactor = 5
