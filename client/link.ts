@@ -8,15 +8,16 @@ import { toError } from '../shared/errors.ts'
 import { Connection } from './connection/connection.ts'
 import type { ConnectionState } from './connection/machine.ts'
 import { Requests } from './connection/requests.ts'
-import { createHttp, isOwnBody } from './http.ts'
+import { createHttp } from './http.ts'
 import type { OutboxRoute } from './outbox/outbox.ts'
-import { resolveOptions, type SluiceLinkOptions } from './options.ts'
+import { resolveOptions, type ResolvedOptions, type SluiceLinkOptions } from './options.ts'
+import { isOwnBody } from './own-body.ts'
 import { flowOf } from './subscriptions/inbox.ts'
 import { onLagOf } from './subscriptions/lag.ts'
 import { Registry } from './subscriptions/registry.ts'
 import { Subscription, type ResultObserver } from './subscriptions/subscription.ts'
-import { SseTransport } from './transports/sse.ts'
-import { StreamTransport, type StreamPath } from './transports/stream.ts'
+import { LazyTransport, type CreateTransport } from './transports/lazy.ts'
+import type { StreamPath } from './transports/stream.ts'
 import { WebSocketTransport } from './transports/websocket.ts'
 
 /** What is to be seen of the connection, as a store that React's `useSyncExternalStore` takes. */
@@ -69,9 +70,9 @@ export function sluiceLink<TRouter extends AnyRouter>(
       case 'websocket':
         return new WebSocketTransport(resolved, reports)
       case 'stream':
-        return new StreamTransport(resolved, reports, path)
+        return new LazyTransport(kind, () => loadStream(resolved, path), resolved, reports)
       case 'sse':
-        return new SseTransport(resolved, reports)
+        return new LazyTransport(kind, () => loadSse(resolved), resolved, reports)
     }
   })
   const subscriptions = new Registry(connection, { clock, retryDelayMs })
@@ -146,4 +147,14 @@ export function sluiceLink<TRouter extends AnyRouter>(
     if (open && connection.ended) outbox?.detach(TRPCClientError.from(connection.ended))
   }
   return Object.assign(link, { connection: view, close })
+}
+
+async function loadStream(options: ResolvedOptions, path: StreamPath): Promise<CreateTransport> {
+  const { StreamTransport } = await import('./transports/stream.ts')
+  return reports => new StreamTransport(options, reports, path)
+}
+
+async function loadSse(options: ResolvedOptions): Promise<CreateTransport> {
+  const { SseTransport } = await import('./transports/sse.ts')
+  return reports => new SseTransport(options, reports)
 }

@@ -2,7 +2,8 @@
  * All subscriptions of the link: what to ask for on each new transport, to whom what arrives belongs, and when to ask
  * again for one that broke by itself.
  */
-import { errorTable, SluiceError, type Retry } from '../../shared/errors.ts'
+import { SluiceError, type Retry } from '../../shared/errors.ts'
+import { retryOf } from '../../shared/retry.ts'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Passenger, Vehicle } from '../connection/connection.ts'
@@ -192,7 +193,7 @@ export class Registry implements Passenger {
   }
 
   #failed(entry: Entry, error: ClientError): void {
-    const retry = retryOf(error)
+    const retry = retryAfter(error)
     if (retry === 'never') return this.#finish(entry, error)
     this.#askLater([entry], error)
     // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
@@ -258,9 +259,7 @@ export class Registry implements Passenger {
 }
 
 /** What a server's error says about coming back: tRPC's own say nothing, and are final on every carrier. */
-function retryOf(error: ClientError): Retry {
+function retryAfter(error: ClientError): Retry {
   const data: unknown = error.data
-  const code = (data as { sluice?: { code?: unknown } } | null | undefined)?.sluice?.code
-  if (typeof code !== 'string' || !Object.hasOwn(errorTable, code)) return 'never'
-  return errorTable[code as keyof typeof errorTable].retry
+  return retryOf((data as { sluice?: { code?: unknown } } | null | undefined)?.sluice?.code)
 }

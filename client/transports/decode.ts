@@ -34,66 +34,6 @@ export function decodeBinaryFrame(bytes: Uint8Array, codec: Codec): Received[] {
   return codec.decode(bytes).map(message => decodeMessage(message, untransformed))
 }
 
-/** An event of `text/event-stream`, as eventsource-parser gives it. */
-export interface StreamEvent {
-  readonly event?: string | undefined
-  readonly id?: string | undefined
-  readonly data: string
-}
-
-/**
- * A data event of a subscription's own stream.
- *
- * @throws SluiceError `MESSAGE_INVALID` when its data is not JSON.
- */
-export function decodeData(event: StreamEvent, id: RequestId, transformer: Deserializer): Received {
-  // What JSON.stringify makes of a value that is none; over WebSocket the member is left out.
-  const json = event.data === 'undefined' ? undefined : parseJson(event.data)
-  // An empty id is how a stream says "no id"; tRPC's own client reads it so too.
-  const eventId = event.id || undefined
-  return reading(id, () => {
-    const value = transformer.deserialize(json)
-    // Over WebSocket the server wraps a tracked event itself; here the id is outside of the payload.
-    return { type: 'data', id, eventId, data: eventId === undefined ? value : { id: eventId, data: value } }
-  })
-}
-
-/**
- * The error event of a subscription's own stream, or the body of a response that is an error.
- *
- * @throws SluiceError `MESSAGE_INVALID` when it is not tRPC's shape of an error.
- */
-export function decodeError(text: string, id: RequestId, transformer: Deserializer): Received {
-  const shape = parseJson(text)
-  return reading(id, () => ({ type: 'error', id, error: toClientError(shape, transformer) }))
-}
-
-/** The `connected` event: options of the server for this stream. */
-export interface ConnectedOptions {
-  readonly position: string | undefined
-  /** How often the server pings while it has nothing to say, in milliseconds; undefined where it promises no pings. */
-  readonly pingMs: number | undefined
-  /** tRPC's own: silence after which the application wants the stream opened anew, in milliseconds. */
-  readonly reconnectAfterInactivityMs: number | undefined
-}
-
-/** @throws SluiceError `MESSAGE_INVALID` when it is not an object. */
-export function decodeConnected(text: string): ConnectedOptions {
-  const options = text === '' ? {} : parseJson(text)
-  if (!isRecord(options)) throw invalid(text)
-  const { position, pingMs, reconnectAfterInactivityMs } = options
-  return {
-    position: typeof position === 'string' ? position : undefined,
-    pingMs: toDuration(pingMs),
-    reconnectAfterInactivityMs: toDuration(reconnectAfterInactivityMs),
-  }
-}
-
-/** The event by which a stream tells how far behind it is. @throws SluiceError `MESSAGE_INVALID` when it does not. */
-export function decodeLag(text: string, id: RequestId): Received {
-  return { type: 'lag', id, lag: toLag(parseJson(text)) }
-}
-
 /** @throws SluiceError `MESSAGE_INVALID` when the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
@@ -103,7 +43,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-function toDuration(value: unknown): number | undefined {
+export function toDuration(value: unknown): number | undefined {
   return typeof value === 'number' && value > 0 ? value : undefined
 }
 
@@ -147,14 +87,14 @@ function decodeMessage(message: unknown, transformer: Deserializer): Received {
   }
 }
 
-function toLag(value: unknown): Lag {
+export function toLag(value: unknown): Lag {
   if (!isRecord(value)) throw invalid(toText(value))
   const { events, ms } = value
   if (typeof events !== 'number' || typeof ms !== 'number') throw invalid(toText(value))
   return { events, ms }
 }
 
-function toClientError(shape: unknown, transformer: Deserializer): ClientError {
+export function toClientError(shape: unknown, transformer: Deserializer): ClientError {
   const error = transformer.deserialize(shape)
   if (!isRecord(error) || typeof error['code'] !== 'number' || typeof error['message'] !== 'string') {
     throw invalid(toText(shape))
@@ -163,7 +103,7 @@ function toClientError(shape: unknown, transformer: Deserializer): ClientError {
 }
 
 /** A transformer that fails on one answer must not cost the neighbours their connection. */
-function reading(id: RequestId, read: () => Received): Received {
+export function reading(id: RequestId, read: () => Received): Received {
   try {
     return read()
   } catch (thrown) {
@@ -172,7 +112,7 @@ function reading(id: RequestId, read: () => Received): Received {
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
@@ -189,7 +129,7 @@ function toText(message: unknown): string {
   }
 }
 
-function invalid(text: string, cause?: unknown): SluiceError {
+export function invalid(text: string, cause?: unknown): SluiceError {
   return new SluiceError(
     'MESSAGE_INVALID',
     `The server sent ${quote(text)}, which is no message of tRPC's.`,

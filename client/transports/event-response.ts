@@ -1,13 +1,12 @@
 /** One streamed HTTP response of server-sent events, from the request to the end of its body. */
-import { createParser } from 'eventsource-parser'
-import type { EventSourceMessage } from 'eventsource-parser'
 import type { HTTPHeaders } from '@trpc/client'
 import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
 import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
 import { sseEvent } from '../../shared/protocol/sse.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { decodeConnected, type ConnectedOptions } from './decode.ts'
+import { decodeConnected, type ConnectedOptions } from './decode-event.ts'
+import { createEventParser, type StreamEvent } from './event-parser.ts'
 import { toLoss, type Loss } from './transport.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -27,7 +26,7 @@ export interface EventReports {
   heard(): void
   connected(options: ConnectedOptions): void
   /** An event, but for `connected` and `ping`. What it throws is taken for an event that could not be read. */
-  event(event: EventSourceMessage): void
+  event(event: StreamEvent): void
   /** It is no stream of events. */
   refused(response: Response): Promise<void>
   /** It has come to its end. */
@@ -92,12 +91,12 @@ export class EventResponse {
       await this.#reports.refused(response)
       return this.close()
     }
-    const parser = createParser({ onEvent: event => this.#event(event) })
+    const parse = createEventParser(event => this.#event(event))
     const decoder = new TextDecoder()
     for await (const bytes of fromReadableStream(body)) {
       this.#watchdog?.heard()
       this.#reports.heard()
-      parser.feed(decoder.decode(bytes, { stream: true }))
+      parse(decoder.decode(bytes, { stream: true }))
       if (this.#over) return
       await this.#room()
     }
@@ -136,7 +135,7 @@ export class EventResponse {
     if (!this.#over && this.#connected && !this.#watchdog) this.#watch()
   }
 
-  #event(event: EventSourceMessage): void {
+  #event(event: StreamEvent): void {
     if (this.#over) return
     try {
       if (event.event === sseEvent.ping) return // that it came is all that it says

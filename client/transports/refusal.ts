@@ -3,14 +3,13 @@ import { TRPCClientError } from '@trpc/client'
 import { SluiceError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { decodeError, parseJson } from './decode.ts'
+import { parseJson } from './decode.ts'
+import { decodeError } from './decode-event.ts'
+import { retryAfterMs } from './retry-after.ts'
 import type { Loss, Received } from './transport.ts'
 
 /** Statuses that pass: timeout, too many requests, and what a gateway says while the server is away. */
 const passing = new Set([408, 429, 502, 503, 504])
-
-/** No server's wish makes us wait longer than this. */
-const maxRetryAfterMs = 5 * 60_000
 
 export async function refusal(
   response: Response,
@@ -45,11 +44,4 @@ function tryDecode(text: string, id: RequestId, output: ResolvedOptions['transfo
   } catch {
     return null // not tRPC's answer; the status says what there is to know
   }
-}
-
-/** https://httpwg.org/specs/rfc9110.html#field.retry-after: seconds, or a date. */
-export function retryAfterMs(value: string | null, now: number): number | undefined {
-  if (value === null) return undefined
-  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now
-  return ms > 0 ? Math.min(ms, maxRetryAfterMs) : undefined
 }

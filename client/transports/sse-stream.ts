@@ -1,14 +1,14 @@
 /** One subscription over one streamed HTTP response. */
-import type { EventSourceMessage } from 'eventsource-parser'
 import { SluiceError } from '../../shared/errors.ts'
 import { sseEvent } from '../../shared/protocol/sse.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { decodeData, decodeError, decodeLag, type ConnectedOptions } from './decode.ts'
+import { decodeData, decodeError, decodeLag, type ConnectedOptions } from './decode-event.ts'
+import type { StreamEvent } from './event-parser.ts'
 import { EventResponse } from './event-response.ts'
 import { refusal } from './refusal.ts'
 import { toOperation } from './transport.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
-import { toHttpUrl, toSubscriptionUrl } from './url.ts'
+import { toHttpUrl, toSubscriptionUrl } from './http-url.ts'
 
 /** To whom a stream reports. Nothing is reported after `ended` or `lost`, or after `close()`. */
 export interface StreamReports {
@@ -91,18 +91,18 @@ export class SseStream {
     this.#reports.received({ type: 'started', id: this.#asked.id, position })
   }
 
-  #event({ event, ...rest }: EventSourceMessage): void {
+  #event(event: StreamEvent): void {
     const { id } = this.#asked
     const { output } = this.#options.transformer
-    switch (event) {
+    switch (event.event) {
       case undefined:
       case 'message':
         this.#brought = true
-        return this.#reports.received(decodeData(rest, id, output), rest.data.length)
+        return this.#reports.received(decodeData(event, id, output), event.data.length)
       case sseEvent.lag:
-        return this.#reports.received(decodeLag(rest.data, id))
+        return this.#reports.received(decodeLag(event.data, id))
       case sseEvent.error:
-        return this.#finish(decodeError(rest.data, id, output))
+        return this.#finish(decodeError(event.data, id, output))
       case sseEvent.return:
         return this.#finish({ type: 'stopped', id })
       default: // another's extension: let pass, as an EventSource would

@@ -8,7 +8,7 @@ import { EventResponse, type EventReports } from './event-response.ts'
 import { refusal } from './refusal.ts'
 import { toOperation } from './transport.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
-import { toHttpUrl, toStreamUrl } from './url.ts'
+import { toHttpUrl, toStreamUrl } from './http-url.ts'
 
 export interface StreamRequest {
   readonly asked: readonly AskedSubscription[]

@@ -4,7 +4,8 @@
  */
 import type { Operation, TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
-import { errorTable, isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
+import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
+import { retryOf } from '../../shared/retry.ts'
 import type { Lag } from '../../shared/items.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Hint, TransportKind } from '../connection/machine.ts'
@@ -122,7 +123,7 @@ export interface TransportReports {
 
 /** Whatever was thrown, as a loss: our own errors say themselves whether to come back, and all others pass. */
 export function toLoss(thrown: unknown, what: string): Loss {
-  if (isSluiceError(thrown)) return { why: thrown, retry: errorTable[thrown.code].retry !== 'never' }
+  if (isSluiceError(thrown)) return { why: thrown, retry: retryOf(thrown.code) !== 'never' }
   const cause = toError(thrown)
   return { why: new SluiceError('CONNECTION_LOST', `${what}: ${cause.message}`, { cause }), retry: true }
 }

@@ -1,13 +1,6 @@
 /** One WebSocket, from the attempt to open it to its loss. */
 import { concat, type Codec } from '../../shared/codec/codec.ts'
-import {
-  errorTable,
-  isSluiceError,
-  retryOfCloseCode,
-  SluiceError,
-  toError,
-  type SluiceErrorCode,
-} from '../../shared/errors.ts'
+import { isSluiceError, retryOfCloseCode, SluiceError, toError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
 import {
   ping,
@@ -19,7 +12,7 @@ import {
 import type { Hint } from '../connection/machine.ts'
 import type { ConnectionParams, ResolvedOptions, WebSocketLike } from '../options.ts'
 import { decodeBinaryFrame, decodeFrame } from './decode.ts'
-import { retryAfterMs } from './refusal.ts'
+import { retryAfterMs } from './retry-after.ts'
 import { toLoss } from './transport.ts'
 import type { AskedInput, AskedRequest, AskedSubscription, Loss } from './transport.ts'
 import type { Received, Transport, TransportReports } from './transport.ts'
@@ -230,7 +223,8 @@ export class WebSocketTransport implements Transport {
       ? `The WebSocket was closed with ${said}.`
       : `The WebSocket could not be opened (${said}).`
     const data = { closeCode: code, reason }
-    const refused = isOurs(reason, code) ? reason : 'CONNECTION_REFUSED'
+    // A Sluice server gives the code of its error as the reason, and this is the only one for which it closes for good.
+    const refused = code === 4401 && reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
     this.#lose({ why: new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, { data }), retry })
   }
 
@@ -286,12 +280,6 @@ interface TellingSocket {
 interface RefusedUpgrade {
   readonly statusCode: number
   readonly headers: Readonly<Record<string, string | undefined>>
-}
-
-/** A Sluice server gives the code of its error as the reason; another's reason means nothing to us. */
-function isOurs(reason: string, closeCode: number): reason is SluiceErrorCode {
-  const table: Readonly<Record<string, { readonly close: number }>> = errorTable
-  return Object.hasOwn(table, reason) && table[reason]?.close === closeCode
 }
 
 interface Asked {

@@ -1,24 +1,12 @@
 /** What a page loads for its subscriptions: the floor is a client without a link. */
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
-import { build, type Rolldown } from 'vite'
+import { bundle } from './lib/bundle.ts'
 import type { PeerName } from './lib/peer.ts'
 import type { Scenario } from './lib/scenario.ts'
 
-async function measure(peer: PeerName): Promise<number> {
-  const input = fileURLToPath(new URL(`bundles/${peer}.ts`, import.meta.url))
-  const built = await build({
-    configFile: false,
-    logLevel: 'warn',
-    // As a user's bundler finds it: the root's tsconfig would lead to the sources.
-    resolve: { tsconfigPaths: false },
-    build: { write: false, rolldownOptions: { input, preserveEntrySignatures: 'strict' } },
-  })
-  // One entry and no watching give one output.
-  const { output } = built as Rolldown.RolldownOutput
-  const code = output.map(chunk => (chunk.type === 'chunk' ? chunk.code : '')).join('')
-  return gzipSync(code, { level: 9 }).length
-}
+// As a user's bundler finds it: the root's tsconfig would lead to the sources.
+const measure = (peer: PeerName) =>
+  bundle(fileURLToPath(new URL(`bundles/${peer}.ts`, import.meta.url)), { tsconfigPaths: false })
 
 export default {
   what: 'Bytes in a browser, minified and gzipped',
@@ -26,7 +14,15 @@ export default {
     {
       name: 'createTRPCClient with our link / with batch, SSE and WS links',
       peers: ['stock', 'sluice', 'floor'],
-      measure,
+      measure: async peer => (await measure(peer)).first,
+    },
+    {
+      name: 'the same, and all that is loaded where there is no WebSocket',
+      peers: ['stock', 'sluice', 'floor'],
+      async measure(peer) {
+        const { first, later } = await measure(peer)
+        return Object.values(later).reduce((sum, bytes) => sum + bytes, first)
+      },
     },
   ],
 } satisfies Scenario

@@ -1,23 +1,45 @@
 import { fileURLToPath } from 'node:url'
-import { build, type Rolldown } from 'vite'
-import { expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { bundle, type Bundle } from '../../bench/lib/bundle.ts'
 
-test('a page whose link has no codec loads none', async () => {
-  const built = await build({
-    configFile: false,
-    logLevel: 'warn',
-    build: {
-      write: false,
-      minify: false,
-      rolldownOptions: {
-        input: fileURLToPath(new URL('../../../client/index.ts', import.meta.url)),
-        preserveEntrySignatures: 'strict',
-      },
-    },
+const root = new URL('../../../', import.meta.url)
+const fromRoot = (path: string) => fileURLToPath(new URL(path, root))
+const bundleOf = (path: string) =>
+  bundle(fromRoot(path), { alias: { 'trpc-sluice/client': fromRoot('client/index.ts') } })
+
+describe('what a page loads', () => {
+  let ours: Bundle
+  let bare: Bundle
+  let stock: Bundle
+
+  beforeAll(async () => {
+    ours = await bundleOf('test/bench/bundles/sluice.ts')
+    bare = await bundleOf('test/bench/bundles/floor.ts')
+    stock = await bundleOf('test/bench/bundles/stock.ts')
+    console.log(
+      [
+        'minified and gzipped, in bytes:',
+        `createTRPCClient alone ${bare.first}; with tRPC's split of batch, SSE and WebSocket links ${stock.first}`,
+        `with sluiceLink ${ours.first}, and when they are needed ${JSON.stringify(ours.later)}`,
+      ].join('\n'),
+    )
+  }, 30_000)
+
+  // What is reached, and little more: who adds to it is to know by how much.
+  test('for the link over a WebSocket, and for the stream where there is none, does not grow unnoticed', () => {
+    expect(ours.first - bare.first).toBeLessThan(10_600)
+    expect(ours.later['stream']).toBeLessThan(5_400)
   })
-  // One entry and no watching give one output.
-  const { output } = built as Rolldown.RolldownOutput
-  const modules = output.flatMap(chunk => (chunk.type === 'chunk' ? chunk.moduleIds : []))
-  expect(modules.some(id => id.endsWith('client/link.ts'))).toBe(true)
-  expect(modules.filter(id => /msgpack|protobuf|@bufbuild/.test(id))).toEqual([])
+
+  test('for the stream, for single SSE responses, and for requests over HTTP comes when it is needed', () => {
+    expect(Object.keys(ours.later).toSorted()).toEqual(['http-links', 'sse', 'stream'])
+  })
+
+  test('is nothing of codecs, of the outbox, of a server, or of Node', () => {
+    expect(ours.modules.some(id => id.endsWith('client/link.ts'))).toBe(true)
+    const foreign = /msgpack|protobuf|outbox|idb|\/server\/[a-z]+\/|browser-external|eventsource/
+    expect(ours.modules.filter(id => foreign.test(id.replace('node_modules/@trpc/server', '@trpc')))).toEqual(
+      [],
+    )
+  })
 })

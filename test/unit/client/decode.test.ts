@@ -1,7 +1,8 @@
 import superjson from 'superjson'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeConnected, decodeData, decodeError, decodeFrame } from '../../../client/transports/decode.ts'
+import { decodeConnected, decodeData, decodeError } from '../../../client/transports/decode-event.ts'
+import { decodeFrame } from '../../../client/transports/decode.ts'
 import { isSluiceError } from '../../../shared/errors.ts'
 
 const plain = { deserialize: (value: unknown) => value }

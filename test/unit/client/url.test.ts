@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { toHttpUrl, toSubscriptionUrl, toWebSocketUrl } from '../../../client/transports/url.ts'
+import { toHttpUrl, toSubscriptionUrl } from '../../../client/transports/http-url.ts'
+import { toWebSocketUrl } from '../../../client/transports/url.ts'
 
 test.each([
   ['http://a/trpc', 'ws://a/trpc?sluice=1'],
