@@ -1,13 +1,12 @@
 /** Builds the rooms from the options; owns all connections, their drain and their end. */
 import type { AnyTRPCRouter } from '@trpc/server'
 import { jsonEncoder, type Encoder } from '@trpc/server/adapters/ws'
-import type { ResponseMetaFn, TRPCRequestInfo } from '@trpc/server/http'
+import type { ResponseMetaFn } from '@trpc/server/http'
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
 import { codecsByName, type Format } from '../shared/codec/codec.ts'
 import { withTransformed } from '../shared/codec/json.ts'
 import { systemClock, type Clock } from '../shared/clock.ts'
-import { negotiate } from '../shared/protocol/negotiate.ts'
 import { addressOfSocket, type AddressOf } from './carriers/address.ts'
 import type { CreateContext, NodeRequest } from './carriers/context.ts'
 import { createFetchHandler, type FetchHandler } from './carriers/fetch.ts'
@@ -18,7 +17,8 @@ import { createUpgradeHandler, type UpgradeHandler } from './carriers/upgrade.ts
 import { Deflater, toCompression } from './carriers/deflate.ts'
 import { Packings } from './carriers/frames.ts'
 import { Gzip } from './carriers/gzip.ts'
-import { toWire } from './carriers/ws.ts'
+import { WebSocketGuest } from './carriers/guest.ts'
+import { WebSocketWire } from './carriers/ws.ts'
 import type { SluiceErrorCode } from '../shared/errors.ts'
 import { CallObservers, type CallObserver } from './observe/calls.ts'
 import { countRefusal, createCounters } from './observe/counters.ts'
@@ -33,7 +33,9 @@ import { RetryContracts } from './procedures/rerun.ts'
 import { Admission } from './session/admission.ts'
 import { Connections } from './session/connections.ts'
 import type { ExpiryOptions } from './session/expiry.ts'
+import { IdleWatch } from './session/idle.ts'
 import { Limits } from './session/limits.ts'
+import { Heartbeats } from './session/liveness.ts'
 import { Session, type SessionDeps } from './session/session.ts'
 
 /** A router, served. */
@@ -107,7 +109,8 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const counters = createCounters()
   const observers = new CallObservers()
   const clock = options.clock ?? systemClock
-  const connections = new Connections(limits.maxConnectionAgeMs, clock)
+  const admission = new Admission(limits)
+  const connections = new Connections(admission, limits.maxConnectionAgeMs, clock)
   const refused = (code: SluiceErrorCode) => countRefusal(counters, code)
   const router = withInputDepth(withQuickOutput(options.router), limits.maxDepth, () =>
     refused('INPUT_TOO_DEEP'),
@@ -120,7 +123,6 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const isDraining = () => draining
   let closing: Promise<void> | null = null
 
-  const admission = new Admission(limits)
   const addressOf: AddressOf = req => {
     try {
       return options.addressOf ? options.addressOf(req) : addressOfSocket(req)
@@ -156,13 +158,15 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     )
   }
   const codecs = codecsByName(options.codecs ?? [])
+  const format = encoder ? formatBy(encoder, desk.router) : encodings.json
   const session: SessionDeps = {
     ...subscription,
     connections,
     limits,
     encoder: encoder ?? jsonEncoder,
-    format: encoder ? formatBy(encoder, desk.router) : encodings.json,
-    keepAlive: options.keepAlive ?? { enabled: true },
+    formatFor: () => format,
+    heartbeats: new Heartbeats(options.keepAlive ?? { enabled: true }, clock),
+    idleWatch: new IdleWatch(limits.idleMs, clock),
     dangerouslyDisablePong: options.dangerouslyDisablePong ?? false,
     maxBatchSize: options.maxBatchSize,
   }
@@ -187,24 +191,11 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     adapter: { allowBatching, allowMethodOverride, batching, maxBatchSize, middleware, responseMeta },
   }
 
-  const accept = (socket: WebSocket, req: IncomingMessage) => {
-    // Not by new URL(), which throws for some of what strangers send: `//`.
-    const params = new URLSearchParams(req.url?.split('?', 2)[1])
-    const extensions = negotiate(params)
-    const guest = {
-      req,
-      extensions,
-      codec: codecs.get(extensions.codec ?? '') ?? null,
-      sendsParams: params.get('connectionParams') === '1',
-      createContext: (info: TRPCRequestInfo) => createContext({ req, res: socket, info }),
-    }
-    const connection = new Session(
-      toWire(socket, req.socket, packings.of(socket, req, extensions)),
-      guest,
-      session,
-    )
-    connections.add(connection)
-    admission.hold(addressOf(req), connection.ended)
+  const reception = { codecs, createContext }
+  const accept = (socket: WebSocket, req: IncomingMessage, address: string | null) => {
+    const guest = new WebSocketGuest(socket, req, reception)
+    const wire = new WebSocketWire(socket, req.socket, packings.of(socket, req, guest.extensions))
+    connections.add(new Session(wire, guest, session), address)
   }
 
   const dismissWebSockets: Sluice['broadcastReconnectNotification'] = ({ withinMs } = {}) => {
@@ -226,7 +217,8 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       basePath,
       counters,
       isDraining,
-      crowded: req => admission.refusal(addressOf(req)),
+      addressOf,
+      crowded: address => admission.refusal(address),
       accept,
       allowedOrigins: options.allowedOrigins,
       maxMessageBytes: limits.maxMessageBytes,
@@ -234,7 +226,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       deflate: compression?.websocket ?? false,
       report: reportOf,
     }),
-    accept,
+    accept: (socket, req) => accept(socket, req, addressOf(req)),
     refused,
     broadcastReconnectNotification: dismissWebSockets,
     async drain({ withinMs = 20_000, spreadMs = defaultSpreadMs(withinMs) } = {}) {

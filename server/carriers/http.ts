@@ -92,7 +92,5 @@ function admit(host: ResponseHost, deps: HttpDeps, { path, turnAway, open }: App
     countRefusal(deps.counters, crowded)
     return refuse(host, new SluiceError(crowded, `No room: ${errorTable[crowded].help}`), deps, path)
   }
-  const connection = open()
-  deps.connections.add(connection)
-  deps.admission.hold(address, connection.ended)
+  deps.connections.add(open(), address)
 }

@@ -102,6 +102,7 @@ export class SseConnection implements Connection {
     limit?.cancel()
     this.#expiry?.[Symbol.dispose]()
     gone.removeEventListener('abort', stop)
+    this.#deps.connections.remove(this)
   }
 
   #end(stream: EventStream): void {

@@ -16,7 +16,7 @@ import { formatSseControl, formatSseData, sseEvent } from '../../shared/protocol
 import { streamPath } from '../../shared/protocol/stream.ts'
 import { findProcedure } from '../procedures/call.ts'
 import { toTRPCError, type Origin } from '../procedures/present-error.ts'
-import { Answers, MessageWriter } from '../session/answers.ts'
+import { Answers, MessageWriter, type Correspondent } from '../session/answers.ts'
 import type { Connection } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { parseRequest } from '../session/incoming.ts'
@@ -61,9 +61,8 @@ interface Malformed {
   readonly refusal: TRPCError
 }
 
-export class StreamConnection implements Connection {
+export class StreamConnection implements Connection, Correspondent {
   readonly carrier = 'stream'
-  readonly ended: Promise<void>
 
   readonly #head: RequestHead
   readonly #host: ResponseHost
@@ -76,6 +75,7 @@ export class StreamConnection implements Connection {
   #response: { readonly wire: ResponseWire; readonly outlet: Outlet; readonly writer: MessageWriter } | null =
     null
   readonly #expiry: Expiry | null
+  readonly #ended: Promise<void>
   #pulse: Pulse | null = null
   #limit: Timer | null = null
   /** The response has had its end, or will never have a beginning. */
@@ -95,7 +95,7 @@ export class StreamConnection implements Connection {
       ctx: () => this.#ctx,
     }
     this.#expiry = expiryByEnding(deps, () => this.dismiss())
-    this.ended = this.#run()
+    this.#ended = this.#run()
   }
 
   get bufferedBytes(): number {
@@ -114,7 +114,7 @@ export class StreamConnection implements Connection {
 
   async close(): Promise<void> {
     this.#end()
-    await this.ended
+    await this.#ended
   }
 
   async #run(): Promise<void> {
@@ -130,6 +130,7 @@ export class StreamConnection implements Connection {
     end()
     await this.#subscriptions.close()
     gone.removeEventListener('abort', end)
+    this.#deps.connections.remove(this)
   }
 
   /** From the body of the request to the end of all that it asked for. */
@@ -145,8 +146,7 @@ export class StreamConnection implements Connection {
       const answers = new Answers(writer, { id: message.id })
       const resumed = 'params' in message && message.params.lastEventId !== undefined
       const replies = polled ? new Polled(answers, resumed, () => this.#endAfterThisTurn()) : answers
-      if ('refusal' in message)
-        return replies.error(this.#deps.desk.present(message.refusal, this.#nowhere()))
+      if ('refusal' in message) return replies.error(this.#deps.desk.present(message.refusal, this.nowhere()))
       const task = toTask(
         message,
         { batchIndex: index, again: message.again, lag: message.lag },
@@ -237,13 +237,7 @@ export class StreamConnection implements Connection {
       },
     }
     const outlet = new Outlet(messages, outletHighWater, counters)
-    const writer = new MessageWriter(
-      outlet,
-      () => encodings.json,
-      encodings,
-      desk,
-      () => this.#nowhere(),
-    )
+    const writer = new MessageWriter(outlet, () => encodings.json, encodings, desk, this)
     this.#response = { wire, outlet, writer }
 
     const sendControl = (...control: Parameters<typeof formatSseControl>) =>
@@ -262,7 +256,7 @@ export class StreamConnection implements Connection {
   }
 
   #fail(thrown: unknown): void {
-    const shape = this.#deps.desk.handle(thrown, this.#nowhere())
+    const shape = this.#deps.desk.handle(thrown, this.nowhere())
     if (this.#response || this.#over) return
     this.#over = true
     respondWithError(this.#host, this.#deps.desk.router, shape)
@@ -308,7 +302,7 @@ export class StreamConnection implements Connection {
   }
 
   /** Where an error comes from that belongs to no subscription. */
-  #nowhere(): Origin {
+  nowhere(): Origin {
     return { req: this.#host.req, type: 'subscription', path: undefined, input: undefined, ctx: this.#ctx }
   }
 }

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { errorTable, quote, type SluiceErrorCode } from '../../shared/errors.ts'
 import { countRefusal, type Counters } from '../observe/counters.ts'
+import type { AddressOf } from './address.ts'
 import { pathBelow, retryAfterSeconds } from './request.ts'
 
 /**
@@ -24,8 +25,9 @@ export interface UpgradeDeps {
   readonly counters: Counters
   isDraining(): boolean
   /** Why there is no room for this connection; null if there is. */
-  crowded(req: IncomingMessage): SluiceErrorCode | null
-  accept(socket: WebSocket, req: IncomingMessage): void
+  crowded(address: string | null): SluiceErrorCode | null
+  readonly addressOf: AddressOf
+  accept(socket: WebSocket, req: IncomingMessage, address: string | null): void
   /** Told when the application's own check throws, which refuses the page. */
   report(error: unknown, req: IncomingMessage): void
 }
@@ -58,9 +60,10 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
       const message = `Pages of ${quote(req.headers.origin)} may not connect here. ${errorTable.ORIGIN_FORBIDDEN.help}`
       return refuseWith('ORIGIN_FORBIDDEN', socket, message)
     }
-    const crowded = deps.crowded(req)
+    const address = deps.addressOf(req)
+    const crowded = deps.crowded(address)
     if (crowded) return refuseWith(crowded, socket, `No room: ${errorTable[crowded].help}`)
-    wss.handleUpgrade(req, socket, head, accepted => deps.accept(accepted, req))
+    wss.handleUpgrade(req, socket, head, accepted => deps.accept(accepted, req, address))
   }
 }
 

@@ -7,50 +7,89 @@
  * within a frame, for each is handed to the socket whole.
  */
 import type { Duplex } from 'node:stream'
-import type { WebSocket } from 'ws'
+import type { RawData, WebSocket } from 'ws'
 import type { SluiceErrorCode } from '../../shared/errors.ts'
 import { join } from '../session/wire.ts'
-import type { DuplexWire, Packing } from '../session/wire.ts'
+import type { DuplexWire, Packed, Packing, WireListener } from '../session/wire.ts'
 
-/**
- * @param tcp the socket below, on which the upgrade came.
- * @param framed how frames are made; null leaves that to `ws`.
- */
-export function toWire(socket: WebSocket, tcp: Duplex, framed: Packing | null): DuplexWire {
-  return {
-    packing: framed ?? whole,
-    write(packed, gone) {
-      // `ws` would count a frame for a closing socket as buffered for ever.
-      if (socket.readyState !== socket.OPEN) return gone?.()
-      if (framed) tcp.write(join(packed), gone && (() => gone()))
-      else packed.forEach((frame, i) => socket.send(frame, i === packed.length - 1 ? gone : undefined))
-    },
-    get bufferedBytes() {
-      return socket.bufferedAmount
-    },
-    listen(listener) {
-      return new Promise(resolve => {
-        socket.on('message', (data, binary) => listener.frame(data, binary))
-        // Without a listener, a frame that breaks RFC 6455 would end the process.
-        socket.on('error', error => listener.failed(error, codeOf(error)))
-        socket.on('ping', () => listener.control())
-        socket.on('pong', () => listener.control())
-        socket.once('close', () => resolve())
-      })
-    },
-    pause() {
-      socket.pause()
-    },
-    resume() {
-      socket.resume()
-    },
-    close(code, reason) {
-      socket.close(code, reason)
-    },
-    terminate() {
-      socket.terminate()
-    },
+export class WebSocketWire implements DuplexWire {
+  readonly #socket: WebSocket
+  readonly #tcp: Duplex
+  readonly #framed: Packing | null
+
+  /**
+   * @param tcp the socket below, on which the upgrade came.
+   * @param framed how frames are made; null leaves that to `ws`.
+   */
+  constructor(socket: WebSocket, tcp: Duplex, framed: Packing | null) {
+    this.#socket = socket
+    this.#tcp = tcp
+    this.#framed = framed
   }
+
+  get packing(): Packing {
+    return this.#framed ?? whole
+  }
+
+  write(packed: readonly Packed[], gone?: () => void): void {
+    const socket = this.#socket
+    // `ws` would count a frame for a closing socket as buffered for ever.
+    if (socket.readyState !== socket.OPEN) return gone?.()
+    if (this.#framed) this.#tcp.write(join(packed), gone && (() => gone()))
+    else packed.forEach((frame, i) => socket.send(frame, i === packed.length - 1 ? gone : undefined))
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  listen(listener: WireListener): void {
+    const socket: Heard = this.#socket
+    socket[heardBy] = listener
+    socket.on('message', onMessage)
+    // Without a listener, a frame that breaks RFC 6455 would end the process.
+    socket.on('error', onError)
+    socket.on('ping', onControl)
+    socket.on('pong', onControl)
+    socket.on('close', onClose)
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  close(code?: number, reason?: string): void {
+    this.#socket.close(code, reason)
+  }
+
+  terminate(): void {
+    this.#socket.terminate()
+  }
+}
+
+/** What the listeners below find on their socket: they are the same for all (else 600 B a connection; Node 20). */
+const heardBy = Symbol('heardBy')
+
+type Heard = WebSocket & { [heardBy]?: WireListener }
+
+function onMessage(this: Heard, data: RawData, binary: boolean): void {
+  this[heardBy]?.frame(data, binary)
+}
+
+function onError(this: Heard, error: Error): void {
+  this[heardBy]?.failed(error, codeOf(error))
+}
+
+function onControl(this: Heard): void {
+  this[heardBy]?.control()
+}
+
+function onClose(this: Heard): void {
+  this[heardBy]?.closed()
 }
 
 /** What `ws` says of a frame that it refuses. */

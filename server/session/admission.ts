@@ -23,13 +23,8 @@ export class Admission {
     return held >= this.#limits.maxConnectionsPerAddress ? 'TOO_MANY_CONNECTIONS' : null
   }
 
-  /** Counts a connection until it has ended. */
-  hold(address: string | null, ended: Promise<void>): void {
-    this.#count(address, 1)
-    void ended.finally(() => this.#count(address, -1))
-  }
-
-  #count(address: string | null, change: 1 | -1): void {
+  /** One more, or one less. */
+  count(address: string | null, change: 1 | -1): void {
     this.#all += change
     if (address === null) return
     const held = (this.#byAddress.get(address) ?? 0) + change

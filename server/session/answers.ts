@@ -11,6 +11,12 @@ import type { Batch, Replies } from '../procedures/replies.ts'
 import type { Credits } from './credits.ts'
 import type { Outlet } from './outlet.ts'
 
+/** Whose messages they are. */
+export interface Correspondent {
+  /** Where an error comes from that belongs to no request. */
+  nowhere(): Origin
+}
+
 /** Encodes messages and sends them. */
 export class MessageWriter {
   readonly outlet: Outlet
@@ -18,20 +24,20 @@ export class MessageWriter {
   readonly formatFor: (path?: string) => Format
   readonly encodings: Encodings
   readonly #desk: ErrorDesk
-  readonly #origin: () => Origin
+  readonly #owner: Correspondent
 
   constructor(
     outlet: Outlet,
     formatFor: (path?: string) => Format,
     encodings: Encodings,
     desk: ErrorDesk,
-    origin: () => Origin,
+    owner: Correspondent,
   ) {
     this.outlet = outlet
     this.formatFor = formatFor
     this.encodings = encodings
     this.#desk = desk
-    this.#origin = origin
+    this.#owner = owner
   }
 
   /** Returns the bytes. @throws whatever the transformer or the encoder throws; nothing was sent then. */
@@ -44,7 +50,7 @@ export class MessageWriter {
     try {
       this.send({ ...envelope, error: shape }, this.formatFor())
     } catch (failure) {
-      this.#desk.report(failure, this.#origin())
+      this.#desk.report(failure, this.#owner.nowhere())
       if (shape !== unpresentable) this.error(envelope, unpresentable)
     }
   }
@@ -54,7 +60,7 @@ export class MessageWriter {
     try {
       this.send(message, this.formatFor())
     } catch (failure) {
-      this.#desk.report(failure, this.#origin())
+      this.#desk.report(failure, this.#owner.nowhere())
     }
   }
 }

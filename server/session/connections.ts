@@ -1,6 +1,7 @@
 /** All open connections of one server: for its numbers, their age, its drain and its end. */
 import { settlesWithin } from '../procedures/grace.ts'
-import { sleep, type Clock } from '../../shared/clock.ts'
+import { sleep, type Clock, type Timer } from '../../shared/clock.ts'
+import type { Admission } from './admission.ts'
 
 export interface Connection {
   readonly carrier: 'websocket' | 'stream' | 'sse'
@@ -13,10 +14,11 @@ export interface Connection {
    * @param withinMs it may choose the moment itself within so many milliseconds, where it understands that.
    */
   dismiss(withinMs?: number): void
-  /** Ends all subscriptions and then the connection; settles when they have ended, or overstayed. */
+  /**
+   * Ends all subscriptions and then the connection; settles when they have ended, or overstayed. Never rejects.
+   * However it ends, it is removed from the open ones when everything of it has ended.
+   */
   close(): Promise<void>
-  /** Settles when the connection is gone and everything of it has ended; never rejects. */
-  readonly ended: Promise<void>
 }
 
 /** Connections that were opened at one moment, after a deploy say, are not all to end at one moment, too. */
@@ -26,47 +28,65 @@ const ageJitter = 0.2
 const leaveMs = 30_000
 
 export class Connections implements Iterable<Connection> {
-  readonly #open = new Set<Connection>()
+  /** With the address of each, for the limit. */
+  readonly #open = new Map<Connection, string | null>()
+  readonly #admission: Admission
+  /** What they wait for to grow too old, where that is watched. */
+  readonly #ages = new Map<Connection, Timer>()
   readonly #maxAgeMs: number | undefined
   readonly #clock: Clock
   /** Those who wait for the moment in which nothing is in hand. */
   readonly #waiting = new Set<() => void>()
 
-  constructor(maxAgeMs: number | undefined, clock: Clock) {
+  constructor(admission: Admission, maxAgeMs: number | undefined, clock: Clock) {
+    this.#admission = admission
     this.#maxAgeMs = maxAgeMs
     this.#clock = clock
   }
 
-  /** Keeps a connection until it has ended, and sees to it that it does not grow too old. */
-  add(connection: Connection): void {
-    this.#open.add(connection)
-    const age = this.#watchAge(connection)
-    void connection.ended.finally(() => {
-      age?.[Symbol.dispose]()
-      this.#open.delete(connection)
-      this.checkCalm()
-    })
+  /**
+   * Keeps a connection until it is removed, and sees to it that it does not grow too old.
+   *
+   * @param address null for one that is not counted by address.
+   */
+  add(connection: Connection, address: string | null): void {
+    this.#open.set(connection, address)
+    this.#admission.count(address, 1)
+    if (this.#maxAgeMs !== undefined) this.#watchAge(connection, this.#maxAgeMs)
   }
 
-  #watchAge(connection: Connection): Disposable | null {
-    if (this.#maxAgeMs === undefined) return null
+  /** The connection is gone, and everything of it has ended. */
+  remove(connection: Connection): void {
+    const address = this.#open.get(connection)
+    if (address === undefined) return
+    this.#open.delete(connection)
+    this.#admission.count(address, -1)
+    this.#ages.get(connection)?.cancel()
+    this.#ages.delete(connection)
+    this.checkCalm()
+  }
+
+  #watchAge(connection: Connection, maxAgeMs: number): void {
     const clock = this.#clock
-    let timer = clock.after(this.#maxAgeMs * (1 - ageJitter * clock.random()), () => {
+    const old = () => {
+      this.#ages.set(
+        connection,
+        clock.after(leaveMs, () => void connection.close()), // never rejects
+      )
       connection.dismiss()
-      timer = clock.after(leaveMs, () => void connection.close()) // never rejects
-    })
-    return { [Symbol.dispose]: () => timer.cancel() }
+    }
+    this.#ages.set(connection, clock.after(maxAgeMs * (1 - ageJitter * clock.random()), old))
   }
 
   [Symbol.iterator](): Iterator<Connection> {
-    return this.#open.values()
+    return this.#open.keys()
   }
 
   /** Asks all that are open now to leave, one after another, evenly over so many milliseconds. */
   async dismiss(spreadMs: number): Promise<void> {
     const clock = this.#clock
     const startedAt = clock.now()
-    const leaving = [...this.#open]
+    const leaving = [...this.#open.keys()]
     for (const [index, connection] of leaving.entries()) {
       const waitMs = startedAt + (spreadMs * index) / leaving.length - clock.now()
       if (waitMs > 0) await sleep(clock, waitMs)
@@ -92,11 +112,11 @@ export class Connections implements Iterable<Connection> {
   }
 
   async close(): Promise<void> {
-    await Promise.all(Array.from(this.#open, connection => connection.close()))
+    await Promise.all(Array.from(this.#open.keys(), connection => connection.close()))
   }
 
   get #busy(): boolean {
-    for (const connection of this.#open) if (connection.busy) return true
+    for (const connection of this.#open.keys()) if (connection.busy) return true
     return false
   }
 }

@@ -1,51 +1,33 @@
 /**
- * Ends a connection of which nobody wants anything. One timer, moved at most once per period, and none while a
- * subscription runs: most connections have one, and nothing to be watched for.
+ * Ends connections of which nobody wants anything. One with a subscription is not watched: most connections have one.
  */
-import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Clock } from '../../shared/clock.ts'
+import { Rota } from './rota.ts'
 
-export interface IdleWatch extends Disposable {
-  /** Something was asked, or has ended just now. */
-  active(): void
-  /** Something is in hand that will last; `active` is called when it has ended. */
-  hold(): void
+export interface Idler {
+  /** True while something is in hand; `active` is called when it has ended. */
+  readonly busy: boolean
+  /** Called when it has asked for nothing, and had nothing in hand, for the whole time. */
+  endIdle(): void
 }
 
-/**
- * @param peer `isBusy` while something is in hand; `end` is called once, after `idleMs` in which nothing was.
- */
-export function startIdleWatch(
-  idleMs: number,
-  clock: Clock,
-  peer: { isBusy(): boolean; end(): void },
-): IdleWatch {
-  let activeAt = clock.now()
-  let timer: Timer | null = null
-  let over = false
+/** The peers of one server. */
+export class IdleWatch {
+  readonly #rota: Rota<Idler>
 
-  const watch = () => {
-    timer = null
-    if (peer.isBusy()) return // until its end is told
-    const leftMs = activeAt + idleMs - clock.now()
-    if (leftMs > 0) timer = clock.after(leftMs, watch)
-    else peer.end()
+  constructor(idleMs: number, clock: Clock) {
+    this.#rota = new Rota(idleMs, clock, peer => {
+      if (!peer.busy) peer.endIdle()
+    })
   }
-  const hold = () => {
-    timer?.cancel()
-    timer = null
-  }
-  timer = clock.after(idleMs, watch)
 
-  return {
-    active() {
-      activeAt = clock.now()
-      if (!over && !peer.isBusy()) timer ??= clock.after(idleMs, watch)
-    },
-    hold,
-    // What outlives the connection tells of its end, too.
-    [Symbol.dispose]() {
-      over = true
-      hold()
-    },
+  /** It has come, or asked for something, or something has ended just now. */
+  active(peer: Idler): void {
+    if (!peer.busy) this.#rota.add(peer)
+  }
+
+  /** Something is in hand that will last, or it is gone. */
+  leave(peer: Idler): void {
+    this.#rota.delete(peer)
   }
 }

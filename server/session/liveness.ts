@@ -1,9 +1,9 @@
 /**
  * Heartbeats: a peer that has been quiet is asked for a sign of life, and one that stays quiet is cut off. Any
- * message counts as a sign, so a busy connection is never asked. One timer, moved at most once per period: nothing
- * is re-armed per message.
+ * message counts as a sign, so a busy connection is never asked.
  */
-import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Clock } from '../../shared/clock.ts'
+import { Rota } from './rota.ts'
 
 export interface KeepAlive {
   readonly enabled: boolean
@@ -13,39 +13,36 @@ export interface KeepAlive {
   readonly pongWaitMs?: number
 }
 
-export interface Heartbeat extends Disposable {
-  /** The peer was heard. */
-  heard(): void
+export interface Pinged {
+  ping(): void
+  /** Called once, and then it is forgotten. */
+  cutOff(): void
 }
 
-export function startHeartbeat(
-  keepAlive: KeepAlive,
-  clock: Clock,
-  peer: { ping(): void; cutOff(): void },
-): Heartbeat {
-  const { enabled, pingMs = 30_000, pongWaitMs = 5_000 } = keepAlive
-  let heardAt = clock.now()
-  let timer: Timer | null = null
+/** The peers of one server. */
+export class Heartbeats {
+  readonly #enabled: boolean
+  readonly #quiet: Rota<Pinged>
+  readonly #asked: Rota<Pinged>
 
-  const watch = () => {
-    const quietMs = clock.now() - heardAt
-    if (quietMs < pingMs) {
-      timer = clock.after(pingMs - quietMs, watch)
-      return
-    }
-    const askedAt = clock.now()
-    peer.ping()
-    timer = clock.after(pongWaitMs, () => {
-      if (heardAt < askedAt) peer.cutOff()
-      else watch()
+  constructor({ enabled, pingMs = 30_000, pongWaitMs = 5_000 }: KeepAlive, clock: Clock) {
+    this.#enabled = enabled
+    this.#quiet = new Rota(pingMs, clock, peer => {
+      this.#asked.add(peer)
+      peer.ping()
     })
+    this.#asked = new Rota(pongWaitMs, clock, peer => peer.cutOff())
   }
-  if (enabled) timer = clock.after(pingMs, watch)
 
-  return {
-    heard() {
-      heardAt = clock.now()
-    },
-    [Symbol.dispose]: () => timer?.cancel(),
+  /** A peer was heard, for the first time or again; it is watched from now on. */
+  heard(peer: Pinged): void {
+    if (!this.#enabled) return
+    this.#asked.delete(peer)
+    this.#quiet.add(peer)
+  }
+
+  forget(peer: Pinged): void {
+    this.#asked.delete(peer)
+    this.#quiet.delete(peer)
   }
 }

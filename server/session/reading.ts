@@ -10,15 +10,15 @@ export class Reading {
   readonly #wire: DuplexWire
   readonly #outlet: Outlet
   readonly #highWaterBytes: number
-  readonly #onResume: () => void
+  readonly #peer: { heard(): void }
   #paused = false
 
-  /** @param onResume called when the peer has made room, and so has been alive. */
-  constructor(wire: DuplexWire, outlet: Outlet, highWaterBytes: number, onResume: () => void) {
+  /** @param peer told when it has made room, and so has been alive. */
+  constructor(wire: DuplexWire, outlet: Outlet, highWaterBytes: number, peer: { heard(): void }) {
     this.#wire = wire
     this.#outlet = outlet
     this.#highWaterBytes = highWaterBytes
-    this.#onResume = onResume
+    this.#peer = peer
   }
 
   /** Stops to read if there is no room for answers, until there is. */
@@ -29,7 +29,7 @@ export class Reading {
     this.#wire.pause()
     void room.then(() => {
       this.#paused = false
-      this.#onResume()
+      this.#peer.heard()
       this.#wire.resume()
     })
   }

@@ -5,31 +5,32 @@
 import { TRPCError } from '@trpc/server'
 import type { Encoder } from '@trpc/server/adapters/ws'
 import type { TRPCRequestInfo } from '@trpc/server/http'
-import type { Codec, Format } from '../../shared/codec/codec.ts'
+import type { Timer } from '../../shared/clock.ts'
+import type { Format } from '../../shared/codec/codec.ts'
 import { errorTable, isSluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
 import { ping, pong, type RequestId } from '../../shared/protocol/messages.ts'
-import type { Extensions } from '../../shared/protocol/negotiate.ts'
-import { Scope } from '../../shared/scope.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { settlesWithin } from '../procedures/grace.ts'
 import type { Origin } from '../procedures/present-error.ts'
 import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscription.ts'
-import { Answers, MessageWriter } from './answers.ts'
+import { Answers, MessageWriter, type Correspondent } from './answers.ts'
 import type { Connection, Connections } from './connections.ts'
 import { Credits } from './credits.ts'
+import { Ending } from './ending.ts'
+import { toInfo, type Guest } from './guest.ts'
 import { decodeFrame, parseMessages, toRefusal } from './frames.ts'
 import { parseHello, readConnectionParams, saysWho } from './hello.ts'
 import { Expiry, type ExpiryOptions } from './expiry.ts'
-import { startIdleWatch, type IdleWatch } from './idle.ts'
+import type { Idler, IdleWatch } from './idle.ts'
 import type { Incoming } from './incoming.ts'
 import type { Limits } from './limits.ts'
-import { startHeartbeat, type Heartbeat, type KeepAlive } from './liveness.ts'
+import type { Heartbeats, Pinged } from './liveness.ts'
 import { Outlet } from './outlet.ts'
 import { Rate } from './rate.ts'
 import { Reading } from './reading.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { toTask, type Caller, type Context } from './task.ts'
-import type { DuplexWire } from './wire.ts'
+import type { DuplexWire, WireListener } from './wire.ts'
 
 export interface SessionDeps extends SubscriptionDeps {
   readonly connections: Connections
@@ -37,8 +38,9 @@ export interface SessionDeps extends SubscriptionDeps {
   /** Reads text frames, and binary ones where no codec was agreed on. */
   readonly encoder: Encoder
   /** How messages are written where no codec was agreed on. */
-  readonly format: Format
-  readonly keepAlive: KeepAlive
+  readonly formatFor: (path?: string) => Format
+  readonly heartbeats: Heartbeats
+  readonly idleWatch: IdleWatch
   /** Leaves the client's PING unanswered, as tRPC's option of that name does. */
   readonly dangerouslyDisablePong: boolean
   /** The longest batch of messages in one frame, by tRPC's option of that name, and refused in its words. */
@@ -47,23 +49,11 @@ export interface SessionDeps extends SubscriptionDeps {
   readonly expiry: ExpiryOptions | null
 }
 
-/** What is known of the peer when its socket opens. */
-export interface Guest {
-  readonly req: unknown
-  readonly extensions: Extensions
-  /** What it would like binary frames to be in, if we have that; it understands text at all times. */
-  readonly codec: Codec | null
-  /** Whether its first message says who it is. */
-  readonly sendsParams: boolean
-  createContext(info: TRPCRequestInfo): unknown
-}
-
 /** How long a peer may take to answer a close frame, in milliseconds. */
 const goodbyeMs = 1_000
 
-export class Session implements Connection {
+export class Session implements Connection, Correspondent, Idler, Pinged, WireListener {
   readonly carrier = 'websocket'
-  readonly ended: Promise<void>
 
   readonly #wire: DuplexWire
   readonly #guest: Guest
@@ -71,15 +61,13 @@ export class Session implements Connection {
   readonly #outlet: Outlet
   readonly #writer: MessageWriter
   readonly #subscriptions: Subscriptions
-  /** Of those subscriptions whose client counts. */
-  readonly #credits = new Map<RequestId, Credits>()
+  /** Of those subscriptions whose client counts; null until there is one. */
+  #credits: Map<RequestId, Credits> | null = null
   readonly #caller: Caller
-  readonly #heartbeat: Heartbeat
   readonly #reading: Reading
-  readonly #idle: IdleWatch
   readonly #rate: Rate
   readonly #expiry: Expiry | null
-  readonly #gone = new AbortController()
+  readonly #hello: Timer | null
 
   /** Being made, or made; null until the guest has said who it is. */
   #context: Promise<Context> | null = null
@@ -88,44 +76,36 @@ export class Session implements Connection {
   #calls = 0
   /** True once the guest was told to leave: what it still says is not listened to. */
   #expelled = false
+  /** True once the wire is gone. */
+  #closed = false
+  /** Of the wire, for contexts that want to know; null until one does (its listeners included: 800 B; Node 20). */
+  #gone: AbortController | null = null
+  readonly #ending = new Ending()
 
   constructor(wire: DuplexWire, guest: Guest, deps: SessionDeps) {
+    const { limits, clock } = deps
+    const { codec } = guest
     this.#wire = wire
     this.#guest = guest
     this.#deps = deps
-    this.#outlet = new Outlet(wire, deps.limits.outletHighWater, deps.counters)
-    const { codec } = guest
-    const formatFor = (path?: string) => (codec ? codec.formatFor(path) : deps.format)
-    this.#writer = new MessageWriter(this.#outlet, formatFor, deps.encodings, deps.desk, () =>
-      this.#nowhere(),
-    )
-    this.#subscriptions = new Subscriptions(deps, deps.limits.maxSubscriptions)
-    this.#caller = {
-      req: guest.req,
-      deps,
-      extensions: guest.extensions,
-      ctx: () => this.#ctx,
-    }
-    this.#heartbeat = startHeartbeat(deps.keepAlive, deps.clock, {
-      ping: () => this.#outlet.send(ping),
-      cutOff: () => wire.terminate(),
-    })
-    this.#reading = new Reading(wire, this.#outlet, deps.limits.outletHighWater, () =>
-      this.#heartbeat.heard(),
-    )
-    const { messagesPerSecond, maxMessageBurst, idleMs } = deps.limits
-    this.#rate = new Rate(messagesPerSecond, maxMessageBurst, deps.clock)
-    this.#idle = startIdleWatch(idleMs, deps.clock, {
-      isBusy: () => this.busy,
-      end: () => this.#expel('IDLE'),
-    })
+    this.#outlet = new Outlet(wire, limits.outletHighWater, deps.counters)
+    const formatFor = codec ? (path?: string) => codec.formatFor(path) : deps.formatFor
+    this.#writer = new MessageWriter(this.#outlet, formatFor, deps.encodings, deps.desk, this)
+    this.#subscriptions = new Subscriptions(deps, limits.maxSubscriptions)
+    this.#caller = { req: guest.req, deps, extensions: guest.extensions, ctx: () => this.#ctx }
+    this.#reading = new Reading(wire, this.#outlet, limits.outletHighWater, this)
+    this.#rate = new Rate(limits.messagesPerSecond, limits.maxMessageBurst, clock)
     this.#expiry =
       deps.expiry &&
-      new Expiry(deps.expiry, deps.clock, {
+      new Expiry(deps.expiry, clock, {
         renew: () => this.#askToRenew(),
         expired: () => this.#expel('CONTEXT_EXPIRED'),
       })
-    this.ended = this.#run()
+    this.#hello = guest.sendsParams ? clock.after(limits.helloMs, () => this.#missHello()) : null
+    if (!guest.sendsParams) this.#greet(() => null)
+    deps.idleWatch.active(this)
+    this.heard()
+    wire.listen(this)
   }
 
   get bufferedBytes(): number {
@@ -144,8 +124,65 @@ export class Session implements Connection {
   async close(): Promise<void> {
     this.#sayGoodbye(1012, 'service restart')
     await this.#subscriptions.close()
-    if (!(await settlesWithin(this.ended, goodbyeMs, this.#deps.clock))) this.#wire.terminate()
-    await this.ended
+    await this.#cutOffUnlessGone()
+    await this.#ending.wait()
+  }
+
+  ping(): void {
+    this.#outlet.send(ping)
+  }
+
+  cutOff(): void {
+    this.#wire.terminate()
+  }
+
+  endIdle(): void {
+    this.#expel('IDLE')
+  }
+
+  /** The peer has given a sign of life. */
+  heard(): void {
+    if (!this.#closed) this.#deps.heartbeats.heard(this)
+  }
+
+  /** What a peer sends is answered politely; if that throws, it is our own bug, and ends this session alone. */
+  frame(data: unknown, binary: boolean): void {
+    try {
+      this.#receive(data, binary)
+    } catch (bug) {
+      this.#deps.desk.report(bug, this.nowhere())
+      this.#sayGoodbye(errorTable.INTERNAL.close, 'INTERNAL')
+    }
+  }
+
+  control(): void {
+    this.#admits(1)
+  }
+
+  failed(error: Error, code: SluiceErrorCode): void {
+    countRefusal(this.#deps.counters, code)
+    this.#deps.desk.report(error, this.nowhere())
+  }
+
+  closed(): void {
+    const { heartbeats, idleWatch, connections } = this.#deps
+    this.#closed = true
+    this.#hello?.cancel()
+    this.#expiry?.[Symbol.dispose]()
+    heartbeats.forget(this)
+    idleWatch.leave(this)
+    this.#gone?.abort() // before the subscriptions end: a procedure may wait for it, by its context
+    void this.#subscriptions.close().then(() => {
+      // never rejects
+      this.#outlet.close()
+      connections.remove(this)
+      this.#ending.reach()
+    })
+  }
+
+  /** Where an error comes from that belongs to no request. */
+  nowhere(): Origin {
+    return { req: this.#guest.req, type: 'unknown', path: undefined, input: undefined, ctx: this.#ctx }
   }
 
   #sayGoodbye(code?: number, reason?: string): void {
@@ -160,38 +197,15 @@ export class Session implements Connection {
     this.#expelled = true
     countRefusal(this.#deps.counters, code)
     this.#sayGoodbye(errorTable[code].close, code)
-    void settlesWithin(this.ended, goodbyeMs, this.#deps.clock).then(left => left || this.#wire.terminate())
+    void this.#cutOffUnlessGone()
   }
 
-  async #run(): Promise<void> {
-    try {
-      await using scope = new Scope() // everything below ends where this block ends
-      scope.use(this.#outlet)
-      scope.use(this.#subscriptions)
-      scope.defer(() => this.#gone.abort()) // before the subscriptions end: a procedure may wait for it, by its context
-      scope.use(this.#heartbeat)
-      scope.use(this.#idle)
-      if (this.#expiry) scope.use(this.#expiry)
-      if (this.#guest.sendsParams) scope.use(this.#awaitHello())
-      else this.#greet(() => null)
-      await this.#wire.listen({
-        frame: (data, binary) => this.#receiveOrEnd(data, binary),
-        control: () => this.#admits(1),
-        failed: (error, code) => {
-          countRefusal(this.#deps.counters, code)
-          this.#deps.desk.report(error, this.#nowhere())
-        },
-      })
-    } catch (bug) {
-      this.#deps.desk.report(bug, this.#nowhere())
-    }
+  async #cutOffUnlessGone(): Promise<void> {
+    if (!(await settlesWithin(this.#ending.wait(), goodbyeMs, this.#deps.clock))) this.cutOff()
   }
 
-  #awaitHello(): Disposable {
-    const { clock, limits } = this.#deps
-    return clock.after(limits.helloMs, () => {
-      if (!this.#context) this.#expel('SILENT_PEER')
-    })
+  #missHello(): void {
+    if (!this.#context) this.#expel('SILENT_PEER')
   }
 
   /** The guest has said who it is, or need not. */
@@ -202,7 +216,7 @@ export class Session implements Connection {
   async #createContext(readParams: () => TRPCRequestInfo['connectionParams']): Promise<Context> {
     try {
       this.#ctx = await this.#makeContext(readParams())
-      return { ok: true }
+      return madeContext
     } catch (thrown) {
       const error = this.#tellOfNone(thrown)
       const expired = isSluiceError(thrown) && thrown.code === 'CONTEXT_EXPIRED'
@@ -216,17 +230,17 @@ export class Session implements Connection {
   }
 
   async #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<unknown> {
-    const ctx = await this.#guest.createContext({
-      connectionParams,
-      calls: [],
-      isBatchCall: false,
-      accept: null,
-      type: 'unknown',
-      signal: this.#gone.signal,
-      url: null,
-    })
+    const ctx = await this.#guest.createContext(toInfo(connectionParams, () => this.#signal))
     this.#expiry?.follow(ctx)
     return ctx
+  }
+
+  get #signal(): AbortSignal {
+    if (!this.#gone) {
+      this.#gone = new AbortController()
+      if (this.#closed) this.#gone.abort()
+    }
+    return this.#gone.signal
   }
 
   /** A stock client is left alone: it comes back with fresh params once the connection has ended. */
@@ -247,19 +261,9 @@ export class Session implements Connection {
 
   /** Reports an error that belongs to no request, and tells the client. */
   #tellOfNone(thrown: unknown): TRPCError {
-    const error = this.#deps.desk.report(thrown, this.#nowhere())
-    this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
+    const error = this.#deps.desk.report(thrown, this.nowhere())
+    this.#writer.error({ id: null }, this.#deps.desk.present(error, this.nowhere()))
     return error
-  }
-
-  /** What a peer sends is answered politely; if that throws, it is our own bug, and ends this session alone. */
-  #receiveOrEnd(data: unknown, binary: boolean): void {
-    try {
-      this.#receive(data, binary)
-    } catch (bug) {
-      this.#deps.desk.report(bug, this.#nowhere())
-      this.#sayGoodbye(errorTable.INTERNAL.close, 'INTERNAL')
-    }
   }
 
   /** Whether so many more messages are within the limit; a guest that sends more is told to leave. */
@@ -271,7 +275,7 @@ export class Session implements Connection {
   }
 
   #receive(data: unknown, binary: boolean): void {
-    this.#heartbeat.heard()
+    this.heard()
     if (!this.#admits(1)) return
     if (!Buffer.isBuffer(data)) {
       this.#refuse(
@@ -287,7 +291,7 @@ export class Session implements Connection {
       if (!this.#deps.dangerouslyDisablePong) this.#outlet.send(pong)
       return this.#reading.pauseWhileFull()
     }
-    this.#idle.active()
+    this.#deps.idleWatch.active(this)
     const context = this.#context
     if (!context) {
       this.#greet(() => readConnectionParams(this.#deps.encoder, frame))
@@ -319,13 +323,13 @@ export class Session implements Connection {
 
   /** Answers what cannot be told apart from other requests, for want of an id. It is the peer's fault: no report. */
   #refuse(error: TRPCError): void {
-    this.#writer.error({ id: null }, this.#deps.desk.present(error, this.#nowhere()))
+    this.#writer.error({ id: null }, this.#deps.desk.present(error, this.nowhere()))
   }
 
   #handle(incoming: Incoming, batchIndex: number, context: Promise<Context>): void {
     if ('granted' in incoming) {
       const { id, events } = incoming.granted
-      this.#credits.get(id)?.grant(events) // else its stream has just ended
+      this.#credits?.get(id)?.grant(events) // else its stream has just ended
       return
     }
     const { message, again, lag, credit, idempotencyKey } = incoming
@@ -336,17 +340,17 @@ export class Session implements Connection {
     const answers = new Answers(this.#writer, envelope, path, credits)
     if (id === null) {
       const error = new TRPCError({ code: 'PARSE_ERROR', message: '`id` is required' })
-      answers.error(this.#deps.desk.handle(error, this.#nowhere()))
+      answers.error(this.#deps.desk.handle(error, this.nowhere()))
     } else if (message.method === 'subscription.stop') {
       this.#subscriptions.stop(id)
     } else if (message.method === 'subscription') {
       const task = toTask(message, { batchIndex, again, lag }, context, this.#caller)
       try {
         const { ended } = this.#subscriptions.start(id, task, answers)
-        this.#idle.hold()
-        if (credits) this.#credits.set(id, credits)
+        this.#deps.idleWatch.leave(this)
+        if (credits) (this.#credits ??= new Map()).set(id, credits)
         void ended.then(() => {
-          this.#credits.delete(id)
+          this.#credits?.delete(id)
           this.#settled()
         })
       } catch (thrown) {
@@ -379,15 +383,12 @@ export class Session implements Connection {
 
   /** A subscription or a call has ended. */
   #settled(): void {
-    this.#idle.active()
+    if (!this.#closed) this.#deps.idleWatch.active(this)
     this.#deps.connections.checkCalm()
   }
-
-  /** Where an error comes from that belongs to no request. */
-  #nowhere(): Origin {
-    return { req: this.#guest.req, type: 'unknown', path: undefined, input: undefined, ctx: this.#ctx }
-  }
 }
+
+const madeContext: Context = { ok: true }
 
 function refuseStream(result: unknown, type: string): unknown {
   const isStream =

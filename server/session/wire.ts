@@ -37,12 +37,14 @@ export interface WireListener {
   control(): void
   /** The peer broke the rules of the carrier, or its limits. The connection's end follows by itself. */
   failed(error: Error, code: SluiceErrorCode): void
+  /** The connection is gone, for whatever reason. Nothing is heard any more. */
+  closed(): void
 }
 
 /** A wire on which the peer talks, too. */
 export interface DuplexWire extends Wire {
-  /** Calls back until the connection is gone, for whatever reason; settles then. */
-  listen(listener: WireListener): Promise<void>
+  /** Has one listener told, until the connection is gone. */
+  listen(listener: WireListener): void
   /** Stops reading: TCP tells the peer. What has been read already is still heard. */
   pause(): void
   resume(): void

@@ -92,13 +92,9 @@ class Connection {
     const { options, deps } = world
     this.wire = new SimulatedWire(options.joins, text => hear(JSON.parse(text) as Heard))
     this.#outlet = new Outlet(this.wire, options.highWaterBytes, deps.counters)
-    this.#writer = new MessageWriter(
-      this.#outlet,
-      () => deps.encodings.json,
-      deps.encodings,
-      deps.desk,
-      () => world.origin,
-    )
+    this.#writer = new MessageWriter(this.#outlet, () => deps.encodings.json, deps.encodings, deps.desk, {
+      nowhere: () => world.origin,
+    })
     this.subscriptions = new Subscriptions(deps, 100)
   }
 
