@@ -78,6 +78,8 @@ export class StreamConnection implements Connection, Correspondent {
   readonly #ended: Promise<void>
   #pulse: Pulse | null = null
   #limit: Timer | null = null
+  /** Does not wait for the rest of the request; null while none is waited for. */
+  #stopReading: (() => void) | null = null
   /** The response has had its end, or will never have a beginning. */
   #over = false
 
@@ -174,7 +176,7 @@ export class StreamConnection implements Connection, Correspondent {
       if (this.#config.enabled === false) {
         throw new TRPCError({ code: 'METHOD_NOT_SUPPORTED', message: 'This server does not stream.' })
       }
-      const { connectionParams, subscriptions, holdMs } = Body.parse(JSON.parse(await this.#host.readBody()))
+      const { connectionParams, subscriptions, holdMs } = Body.parse(JSON.parse(await this.#readBody()))
       checkBatchLength(subscriptions.length, this.#deps.limits.maxBatchLength, this.#deps.counters)
       return {
         messages: subscriptions.map(message => this.#parse(message)),
@@ -188,6 +190,16 @@ export class StreamConnection implements Connection, Correspondent {
       }
       return null
     }
+  }
+
+  /** Rejects when this has ended before. A client that is gone sends no more, and whoever reads it waits for ever. */
+  #readBody(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#stopReading = () =>
+        reject(new SluiceError('CONNECTION_LOST', 'The request was not sent in full.'))
+      this.#host.readBody().then(resolve, reject)
+      if (this.#over) this.#stopReading()
+    })
   }
 
   #parse(message: unknown): Asked | Malformed {
@@ -269,6 +281,7 @@ export class StreamConnection implements Connection, Correspondent {
   #end(): void {
     this.#pulse?.[Symbol.dispose]()
     this.#limit?.cancel()
+    this.#stopReading?.()
     this.#expiry?.[Symbol.dispose]()
     if (!this.#over) {
       this.#over = true

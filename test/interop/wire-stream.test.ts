@@ -4,6 +4,7 @@ import { createSluice, createTopic, resumable, serve, type ServeOptions } from '
 import { eventually } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { RawTcp } from './support/raw-tcp.ts'
 import { messagesIn, postStream, subscriptionOf } from './support/raw-stream.ts'
 
 interface Context {
@@ -128,6 +129,27 @@ test('a drain says "reconnect" and ends the response; who comes then is turned a
   expect(late.status).toBe(503)
   expect(late.text).toContain('DRAINING')
   await drained
+})
+
+test('a client that goes in the middle of its request leaves nothing behind, and keeps nobody from closing', async () => {
+  const server = await start(createApp())
+  const post = async () => {
+    const client = await RawTcp.open(server.port)
+    client.write('POST /:stream?sluice=1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n')
+    client.write('Content-Length: 100\r\n\r\n{"subscriptions":[')
+    return client
+  }
+  const open = () => server.sluice.stats().connections.stream
+  const client = await post()
+  await eventually(() => open() === 1)
+  client.cut()
+  await eventually(() => open() === 0)
+
+  using slow = await post()
+  await eventually(() => open() === 1)
+  await server.close()
+  await slow.closed
+  expect(open()).toBe(0)
 })
 
 describe('with holdMs, a response ends', () => {
