@@ -68,6 +68,28 @@ describe.each(clients.map(({ version, library }) => [version, library] as const)
       })
     }
 
+    async function expectSubscriptions(
+      app: Awaited<ReturnType<typeof start>>,
+      client: ReturnType<typeof createTRPCUntypedClient>,
+    ) {
+      const ticks = follow(client, 'ticks', { n: 2 })
+      await eventually(() => ticks.told.includes('complete'))
+      const events = [
+        { id: '1', data: { i: 1 } },
+        { id: '2', data: { i: 2 } },
+      ]
+      expect(ticks.told).toEqual(['started', ...events, 'stopped', 'complete'])
+
+      const fails = follow(client, 'fails')
+      await eventually(() => fails.told.length === 3)
+      expect(fails.told).toEqual(['started', 1, 'error FORBIDDEN no more'])
+
+      const open = follow(client, 'untilStopped')
+      await eventually(() => open.told.includes('ready'))
+      open.unsubscribe()
+      await eventually(() => app.sluice.stats().subscriptions === 0)
+    }
+
     test.each(['httpLink', 'httpBatchLink', 'httpBatchStreamLink'] as const)('%s', async name => {
       const app = await start()
       const client = createTRPCUntypedClient({ links: [library[name]({ url: app.url } as never)] })
@@ -87,46 +109,14 @@ describe.each(clients.map(({ version, library }) => [version, library] as const)
       expect(await client.query('query', { name: 'ann' })).toEqual({ hello: 'ann' })
       expect(await client.mutation('mutation', [1, 2])).toEqual({ got: [1, 2] })
       await expect(client.query('conflict')).rejects.toMatchObject({ data: { code: 'CONFLICT' } })
-
-      const ticks = follow(client, 'ticks', { n: 2 })
-      await eventually(() => ticks.told.includes('complete'))
-      const events = [
-        { id: '1', data: { i: 1 } },
-        { id: '2', data: { i: 2 } },
-      ]
-      expect(ticks.told).toEqual(['started', ...events, 'stopped', 'complete'])
-
-      const fails = follow(client, 'fails')
-      await eventually(() => fails.told.length === 3)
-      expect(fails.told).toEqual(['started', 1, 'error FORBIDDEN no more'])
-
-      const open = follow(client, 'untilStopped')
-      await eventually(() => open.told.includes('ready'))
-      open.unsubscribe()
-      await eventually(() => app.sluice.stats().subscriptions === 0)
+      await expectSubscriptions(app, client)
       await close()
       await app.close()
     })
 
     test('httpSubscriptionLink: subscriptions', async () => {
       const app = await start()
-      const client = overSse(app.url)
-      const ticks = follow(client, 'ticks', { n: 2 })
-      await eventually(() => ticks.told.includes('complete'))
-      const events = [
-        { id: '1', data: { i: 1 } },
-        { id: '2', data: { i: 2 } },
-      ]
-      expect(ticks.told).toEqual(['started', ...events, 'stopped', 'complete'])
-
-      const fails = follow(client, 'fails')
-      await eventually(() => fails.told.length === 3)
-      expect(fails.told).toEqual(['started', 1, 'error FORBIDDEN no more'])
-
-      const open = follow(client, 'untilStopped')
-      await eventually(() => open.told.includes('ready'))
-      open.unsubscribe()
-      await eventually(() => app.sluice.stats().subscriptions === 0)
+      await expectSubscriptions(app, overSse(app.url))
       await app.close()
     })
 

@@ -3,9 +3,6 @@
  * is killed. Every client has every event, once, in order. `npm run test:rolling -- --clients 1000` is the same with
  * more clients, and shows how long the longest of their pauses was.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { createTRPCClient } from '@trpc/client'
 import { sluiceLink } from 'trpc-sluice/client'
 import { createTopic } from 'trpc-sluice/server'
@@ -16,39 +13,32 @@ import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
 import { createFolder } from '../stores/support/folder.ts'
+import { loadProgram } from '../support/program.ts'
 import { createBalancer, type Balancer } from './rolling/balancer.ts'
 import type { Router } from './rolling/node.ts'
 
 const clientCount = Number(process.env['ROLLING_CLIENTS'] ?? 60)
 /** All clients are one process, which is to have time for them. */
 const everyMs = Math.max(20, clientCount / 3)
-const program = fileURLToPath(new URL('rolling/node.ts', import.meta.url))
+const program = await loadProgram(new URL('rolling/node.ts', import.meta.url))
 
 /** Starts a server and sends people there; both ways of ending it settle when its process is gone. */
 async function startNode(path: string, balancer: Balancer) {
-  const child = spawn(process.execPath, ['--import', 'tsx', program, path], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exited = once(child, 'exit')
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  const port = Number(line.toString())
+  const server = program.start(path)
+  const port = await server.port()
   balancer.add(port)
   return {
     async drain() {
       balancer.remove(port)
-      child.kill('SIGTERM')
-      const [code] = (await exited) as [number | null]
-      expect(code).toBe(0)
+      server.kill('SIGTERM')
+      expect(await server.ended()).toBe(0)
     },
     async kill() {
-      child.kill('SIGKILL')
-      await exited
+      server.kill('SIGKILL')
+      await server.ended()
       balancer.remove(port)
     },
-    [Symbol.asyncDispose]: async () => {
-      child.kill('SIGKILL')
-      await exited
-    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }
 

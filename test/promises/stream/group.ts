@@ -1,26 +1,12 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { Scope } from 'trpc-sluice/shared'
+import { loadProgram } from '../../support/program.ts'
 
-const script = fileURLToPath(new URL('node.ts', import.meta.url))
+const program = await loadProgram(new URL('node.ts', import.meta.url))
 
 /** Two server processes on one folder. */
 export async function startGroup(folder: string) {
-  const children = [1, 2].map(() =>
-    spawn(process.execPath, ['--import', 'tsx', script, folder], { stdio: ['ignore', 'pipe', 'inherit'] }),
-  )
-  const ports = await Promise.all(
-    children.map(async ({ stdout }) => {
-      const [line] = (await once(stdout.setEncoding('utf8'), 'data')) as [string]
-      return Number(line)
-    }),
-  )
-  return {
-    ports,
-    async [Symbol.asyncDispose]() {
-      const ended = children.map(child => once(child, 'close'))
-      for (const child of children) child.kill('SIGKILL')
-      await Promise.all(ended)
-    },
-  }
+  const scope = new Scope()
+  const servers = [1, 2].map(() => scope.use(program.start(folder)))
+  const ports = await Promise.all(servers.map(server => server.port()))
+  return { ports, [Symbol.asyncDispose]: () => scope.close() }
 }

@@ -11,13 +11,29 @@ const patience = { heartbeatMs: 30_000, heartbeatTimeoutMs: 10_000, retryDelayMs
 
 const complete = (delivered: number) => ({ delivered, missing: [], repeated: [], outOfOrder: [] })
 
+interface ReaderOptions {
+  readonly clock?: FakeClock
+  /** What the client's link is given in its place. */
+  readonly seenAs?: (clock: FakeClock) => FakeClock
+  readonly numbers?: Parameters<typeof createNumbers>[0]
+}
+
+/** Somebody who has begun to follow numbers, and waits for a dead line as patiently as said above. */
+async function startReader(
+  transport: (typeof carriers)[number],
+  { clock = createFakeClock(), seenAs = clock => clock, numbers }: ReaderOptions = {},
+) {
+  const { router, asked, publish } = createNumbers(numbers)
+  const app = await createHarness({ router, transport, link: { ...patience, clock: seenAs(clock) } })
+  const seen = app.record(client => client.onNumber, {})
+  await seen.started
+  return { app, clock, seen, asked, publish, [Symbol.asyncDispose]: () => app.close() }
+}
+
 describe.each(carriers)('over %s', transport => {
   test('health is what was received: a line that is open and dead is noticed (trap 15)', async () => {
-    const { router, publish } = createNumbers()
-    const clock = createFakeClock()
-    await using app = await createHarness({ router, transport, link: { ...patience, clock } })
-    const seen = app.record(client => client.onNumber, {})
-    await seen.started
+    await using reader = await startReader(transport)
+    const { app, clock, seen, publish } = reader
     await publish(1)
     await seen.until(1)
     app.proxy.stall()
@@ -34,11 +50,8 @@ describe.each(carriers)('over %s', transport => {
   })
 
   test('a line that dies after a resume is noticed before the first ping (trap 15)', async () => {
-    const { router, asked, publish } = createNumbers()
-    const clock = createFakeClock()
-    await using app = await createHarness({ router, transport, link: { ...patience, clock } })
-    const seen = app.record(client => client.onNumber, {})
-    await seen.started
+    await using reader = await startReader(transport)
+    const { app, clock, seen, asked, publish } = reader
     await publish(1)
     await seen.until(1)
     await whileAway(app.proxy, async () => {
@@ -96,12 +109,11 @@ describe.each(carriers)('in a hidden tab, over %s', transport => {
   const hour = 60
 
   test('a dead line is noticed two minutes later than elsewhere, at the most (trap 15)', async () => {
-    const { router, publish } = createNumbers()
-    const clock = createFakeClock({ now: 25_000 })
-    const link = { ...patience, clock: hiddenTab(clock) }
-    await using app = await createHarness({ router, transport, link })
-    const seen = app.record(client => client.onNumber, {})
-    await seen.started
+    await using reader = await startReader(transport, {
+      clock: createFakeClock({ now: 25_000 }),
+      seenAs: hiddenTab,
+    })
+    const { app, clock, seen, publish } = reader
     const { connection } = app.link
     const noticed = new Promise(resolve => {
       connection.subscribe(() => {
@@ -119,12 +131,8 @@ describe.each(carriers)('in a hidden tab, over %s', transport => {
   })
 
   test('a line that lives is never taken for dead, however late the timers are', async () => {
-    const { router, asked, publish } = createNumbers()
-    const clock = createFakeClock()
-    const link = { ...patience, clock: hiddenTab(clock) }
-    await using app = await createHarness({ router, transport, link })
-    const seen = app.record(client => client.onNumber, {})
-    await seen.started
+    await using reader = await startReader(transport, { seenAs: hiddenTab })
+    const { clock, seen, asked, publish } = reader
     for (let minute = 1; minute <= hour; minute++) {
       await publish(minute)
       await seen.until(minute)
@@ -137,11 +145,8 @@ describe.each(carriers)('in a hidden tab, over %s', transport => {
 
 describe('over sse', () => {
   test('a stream whose app has switched pings off may be quiet, and is not taken for dead (trap 15)', async () => {
-    const { router, asked, publish } = createNumbers({ sse: { ping: { enabled: false } } })
-    const clock = createFakeClock()
-    await using app = await createHarness({ router, transport: 'sse', link: { ...patience, clock } })
-    const seen = app.record(client => client.onNumber, {})
-    await seen.started
+    await using reader = await startReader('sse', { numbers: { sse: { ping: { enabled: false } } } })
+    const { app, clock, seen, asked, publish } = reader
     await clock.advance(3_600_000)
     expect(app.link.connection.get()).toMatchObject({ at: 'ready', since: 0 })
     await publish(1)
@@ -150,11 +155,10 @@ describe('over sse', () => {
   })
 
   test('pings rarer than the client would wait are waited for, and missed when they do not come (trap 15)', async () => {
-    const { router } = createNumbers({ sse: { ping: { enabled: true, intervalMs: 60_000 } } })
-    const clock = createFakeClock()
-    await using app = await createHarness({ router, transport: 'sse', link: { ...patience, clock } })
-    const seen = app.record(client => client.onNumber, {})
-    await seen.started
+    await using reader = await startReader('sse', {
+      numbers: { sse: { ping: { enabled: true, intervalMs: 60_000 } } },
+    })
+    const { app, clock } = reader
     await clock.advance(69_999)
     expect(app.link.connection.get()).toMatchObject({ at: 'ready', since: 0 })
     await clock.advance(1)

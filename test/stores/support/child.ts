@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { loadProgram } from '../../support/program.ts'
 import type { PublisherLine, PublisherOptions } from './publisher.ts'
 
 export interface Publisher {
@@ -13,8 +13,8 @@ export interface Publisher {
   ended(): Promise<number | null>
 }
 
-const script = fileURLToPath(new URL('publisher.ts', import.meta.url))
-const argumentsOf = (options: PublisherOptions) => ['--import', 'tsx', script, JSON.stringify(options)]
+const { path } = await loadProgram(new URL('publisher.ts', import.meta.url))
+const argumentsOf = (options: PublisherOptions) => [path, JSON.stringify(options)]
 
 /** Runs a publisher to its end while this process stands still. */
 export function runPublisher(options: PublisherOptions): void {
