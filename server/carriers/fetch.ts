@@ -24,7 +24,7 @@ export function createFetchHandler(deps: HttpDeps): FetchHandler {
       const url = new URL(request.url)
       const path = pathBelow(deps.basePath, url.pathname)
       const header = (name: string) => request.headers.get(name)
-      const head = path === null ? null : { method: request.method, url, path, header }
+      const head = path === null ? null : { method: request.method, url, path: trimSlashes(path), header }
       const delegated = async () => resolve(await delegate(request, deps))
       answer(head, { delegate: delegated, host: async () => toHost(request, resolve, deps) }, deps).catch(
         reject,
@@ -32,6 +32,11 @@ export function createFetchHandler(deps: HttpDeps): FetchHandler {
     })
   }
   return Object.assign(handle, { GET: handle, POST: handle })
+}
+
+/** One at each end, as tRPC's adapter for this host has it. */
+function trimSlashes(path: string): string {
+  return path.slice(path.startsWith('/') ? 1 : 0, path.endsWith('/') ? -1 : undefined)
 }
 
 /** To tRPC's own adapter, under its own names. */

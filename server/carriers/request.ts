@@ -63,17 +63,20 @@ export async function findSubscription(
   }
 }
 
-/** tRPC takes a body only as JSON, except for a GET, which has none. */
+/** tRPC takes a body only as JSON, except for a GET, which has none. To the letter as it tells them apart. */
 function hasJsonInput(head: RequestHead): boolean {
-  const type = head.header('content-type')?.toLowerCase() ?? ''
+  const type = head.header('content-type') ?? ''
   if (type.startsWith('application/json')) return true
   const otherInput = type.startsWith('multipart/form-data') || type.startsWith('application/octet-stream')
   return head.method === 'GET' && !otherInput
 }
 
 function wantsJsonLines(head: RequestHead): boolean {
-  const accept = head.header('trpc-accept') ?? head.header('accept') ?? ''
-  return accept.split(',').some(type => type.trim() === 'application/jsonl')
+  const jsonLines = 'application/jsonl'
+  const asked = head.header('trpc-accept')
+  if (asked !== null) return asked === jsonLines
+  const accepted = head.header('accept')?.split(',') ?? []
+  return accepted.some(type => type.trim() === jsonLines)
 }
 
 /** Since 11.20, an app may choose what stands between the segments of a path in URLs: `post~byId`. */

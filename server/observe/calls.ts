@@ -4,6 +4,7 @@
  */
 import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
 import type { OperationKind } from '../../shared/protocol/messages.ts'
+import { withProcedures } from '../procedures/router-view.ts'
 
 /** A query, a mutation or a subscription, as it begins. */
 export interface ObservedCall {
@@ -46,16 +47,7 @@ export class CallObservers {
 
   /** A view of the router for tRPC's own adapters, which call its procedures by themselves. */
   over(router: AnyTRPCRouter, req: unknown): AnyTRPCRouter {
-    if (this.#observers.size === 0) return router
-    // Lazy routers put theirs into this record when they are loaded.
-    const procedures = new Proxy(router._def.procedures as Record<string, AnyTRPCProcedure>, {
-      get: (all, path) => {
-        const procedure = typeof path === 'string' && Object.hasOwn(all, path) ? all[path] : undefined
-        return procedure && this.#watch(procedure, req)
-      },
-    })
-    // The types are the router's own: its procedures do what they did.
-    return { ...router, _def: { ...router._def, procedures } } as AnyTRPCRouter
+    return this.#observers.size === 0 ? router : withProcedures(router, each => this.#watch(each, req))
   }
 
   #watch(procedure: AnyTRPCProcedure, req: unknown): AnyTRPCProcedure {

@@ -13,7 +13,7 @@ import { TRPC_ERROR_CODES_BY_KEY } from '@trpc/server/rpc'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import { errorTable, isSluiceError, type SluiceError } from '../../shared/errors.ts'
 import type { OperationKind, SluiceErrorData } from '../../shared/protocol/messages.ts'
-import { withConfig } from './router-view.ts'
+import { withConfig, withoutSubscriptions } from './router-view.ts'
 
 /** Where something failed: what `onError` and the error formatter are told beside the error. */
 export interface Origin {
@@ -61,7 +61,10 @@ export const unpresentable: TRPCErrorShape = {
 export class ErrorDesk {
   /** The application's router, with a formatter that knows our errors. */
   readonly router: AnyTRPCRouter
-  /** The same for tRPC's own adapters, where a shape that JSON cannot carry would end the process. */
+  /**
+   * The same for tRPC's own adapters, where a shape that JSON cannot carry would end the process, and without what is
+   * not theirs to run.
+   */
   readonly routerForAdapters: AnyTRPCRouter
   readonly #listener: ErrorListener | undefined
 
@@ -69,7 +72,7 @@ export class ErrorDesk {
     this.#listener = listener
     const format = this.#guard(router._def._config.errorFormatter)
     this.router = withFormatter(router, format)
-    this.routerForAdapters = withFormatter(router, this.#jsonOnly(format, router))
+    this.routerForAdapters = withoutSubscriptions(withFormatter(router, this.#jsonOnly(format, router)))
   }
 
   /** Hands an error to the application's `onError`. */
