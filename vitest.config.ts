@@ -14,6 +14,7 @@ export default defineConfig({
       'trpc-sluice/stores/lmdb': source('server/stores/lmdb/index.ts'),
       'trpc-sluice/codecs/msgpack': source('shared/codec/msgpack.ts'),
       'trpc-sluice/codecs/protobuf': source('shared/codec/protobuf.ts'),
+      'trpc-sluice/tabs': source('client/tabs/index.ts'),
       'trpc-sluice/outbox': source('client/outbox/index.ts'),
       'trpc-sluice/otel': source('server/observe/otel.ts'),
     },

@@ -3,7 +3,7 @@ export { sluiceLink, type ConnectionView, type SluiceLink } from './link.ts'
 export type { ConnectionParams, SluiceLinkOptions, WebSocketConstructor, WebSocketLike } from './options.ts'
 
 // The state of its connection
-export type { ConnectionState, Reason, TransportKind } from './connection/machine.ts'
+export type { ConnectionState, Reason, TransportKind, Via } from './connection/machine.ts'
 
 // Subscriptions without callbacks
 export {

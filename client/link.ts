@@ -6,7 +6,7 @@ import { observable } from '@trpc/server/observable'
 import type { Unsubscribable } from '@trpc/server/observable'
 import { toError } from '../shared/errors.ts'
 import { Connection } from './connection/connection.ts'
-import type { ConnectionState } from './connection/machine.ts'
+import type { ConnectionState, TransportKind } from './connection/machine.ts'
 import { Requests } from './connection/requests.ts'
 import { createHttp } from './http.ts'
 import type { OutboxRoute } from './outbox/outbox.ts'
@@ -16,8 +16,10 @@ import { flowOf } from './subscriptions/inbox.ts'
 import { onLagOf } from './subscriptions/lag.ts'
 import { Registry } from './subscriptions/registry.ts'
 import { Subscription, type ResultObserver } from './subscriptions/subscription.ts'
+import type { Seat } from './tabs/seat.ts'
 import { LazyTransport, type CreateTransport } from './transports/lazy.ts'
 import type { StreamPath } from './transports/stream.ts'
+import type { Transport, TransportReports } from './transports/transport.ts'
 import { WebSocketTransport } from './transports/websocket.ts'
 
 /** What is to be seen of the connection, as a store that React's `useSyncExternalStore` takes. */
@@ -65,7 +67,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
   const overHttp = createHttp(resolved)
 
   const path: StreamPath = { heldBack: 'no' }
-  const connection = new Connection(resolved, (kind, reports) => {
+  const create = (kind: TransportKind, reports: TransportReports): Transport => {
     switch (kind) {
       case 'websocket':
         return new WebSocketTransport(resolved, reports)
@@ -74,7 +76,11 @@ export function sluiceLink<TRouter extends AnyRouter>(
       case 'sse':
         return new LazyTransport(kind, () => loadSse(resolved), resolved, reports)
     }
-  })
+  }
+  const connection = new Connection(
+    resolved,
+    (kind, reports) => seat?.open(kind, reports) ?? create(kind, reports),
+  )
   const subscriptions = new Registry(connection, { clock, retryDelayMs })
   const requests = new Requests(connection, { serialize, overHttp, onError })
   connection.carry(subscriptions)
@@ -102,7 +108,10 @@ export function sluiceLink<TRouter extends AnyRouter>(
     return { unsubscribe: requests.add(op, observer) }
   }
 
-  const { outbox } = options
+  const { outbox, tabs, url } = options
+  const address = typeof url === 'string' ? url : null
+  const seat: Seat | null =
+    tabs?.join({ connection, subscriptions, send, create, address, options: resolved }) ?? null
   const route: OutboxRoute = { send, serialize, retryDelayMs, clock, onError }
   outbox?.attach(route)
 
@@ -143,6 +152,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
   }
   const close = () => {
     const open = !connection.ended
+    seat?.close() // first: the other tabs go on without this one
     connection.close()
     if (open && connection.ended) outbox?.detach(TRPCClientError.from(connection.ended))
   }

@@ -13,6 +13,7 @@ import type { TransportKind } from './connection/machine.ts'
 import type { ClientError } from './transports/transport.ts'
 import type { SluiceError } from '../shared/errors.ts'
 import type { Outbox } from './outbox/outbox.ts'
+import type { TabSharing } from './tabs/tabs.ts'
 
 type ValueOrFunction<T> = T | (() => T | Promise<T>)
 
@@ -108,6 +109,11 @@ interface Options {
    * `trpc-sluice/outbox`. Default: none, and a mutation whose connection is lost fails with `OUTCOME_UNKNOWN`.
    */
   readonly outbox?: Outbox
+  /**
+   * Lets all tabs of a browser use one connection: `shareTabs({ identity })` of `trpc-sluice/tabs`. Default: each tab
+   * has its own.
+   */
+  readonly tabs?: TabSharing
   /** Time and chance, for tests. Default: the system's. */
   readonly clock?: Clock
 }

@@ -258,12 +258,13 @@ export class Connection implements Vehicle {
     return {
       opened: () => {
         if (!isCurrent()) return
-        this.#dispatch({ type: 'opened', now: this.#now() })
+        this.#dispatch({ type: 'opened', now: this.#now(), transport: self().kind })
         this.#tellOpened(self())
       },
       heard: () => {
         heard = true
-        this.#ladder = transportWorked(this.#ladder, kind)
+        const via = self().kind
+        if (via !== 'tab') this.#ladder = transportWorked(this.#ladder, via)
         if (isCurrent()) this.#dispatch({ type: 'heard', now: this.#now() })
       },
       received: (message, size = 0) => this.#received(self(), message, size),
@@ -273,7 +274,7 @@ export class Connection implements Vehicle {
       lost: loss => {
         const others = loss.unsupported ? transportBarred(this.#ladder, kind) : null
         if (others) this.#ladder = others
-        else if (!heard) this.#ladder = transportFailed(this.#ladder)
+        else if (!heard && self().kind !== 'tab') this.#ladder = transportFailed(this.#ladder)
         const known = { ...loss, retry: loss.retry || others !== null }
         if (others) known.atOnce = true
         if (isCurrent()) this.#dispatch({ type: 'lost', now: this.#now(), ...known })

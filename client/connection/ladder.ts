@@ -3,7 +3,7 @@
  * attempts alternate between all of them, so that a server that was merely down is found again by either. What worked
  * is remembered; the way back up is climber.ts's. Pure: each function returns the next ladder.
  */
-import type { TransportKind } from './machine.ts'
+import type { TransportKind, Via } from './machine.ts'
 
 export interface Ladder {
   /** Best first; never empty. */
@@ -55,7 +55,7 @@ export function transportBarred(ladder: Ladder, kind: TransportKind): Ladder | n
   return { ...ladder, barred, proven, failures: Math.max(ladder.failures, patienceUnproven) }
 }
 
-/** Those that would be better than this one, best first. */
-export function betterThan({ kinds }: Ladder, kind: TransportKind): readonly TransportKind[] {
-  return kinds.slice(0, kinds.indexOf(kind))
+/** Those that would be better than this one, best first: none where another tab looks after that. */
+export function betterThan({ kinds }: Ladder, via: Via): readonly TransportKind[] {
+  return via === 'tab' ? [] : kinds.slice(0, kinds.indexOf(via))
 }

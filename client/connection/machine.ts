@@ -17,6 +17,9 @@ import { SluiceError } from '../../shared/errors.ts'
 
 export type TransportKind = 'websocket' | 'stream' | 'sse'
 
+/** What a connection runs over: a transport of its own, or the connection of another tab. */
+export type Via = TransportKind | 'tab'
+
 /** Why a connection is not there: an error of the table, whose message is fit for a person. */
 export type Reason = SluiceError
 
@@ -35,7 +38,7 @@ export type ConnectionState =
   | {
       readonly at: 'ready'
       readonly since: number
-      readonly transport: TransportKind
+      readonly transport: Via
       readonly attempt: number
       readonly heard: boolean
     }
@@ -58,7 +61,8 @@ export type ConnectionEvent =
   | { readonly type: 'want'; readonly now: number }
   /** Nothing has needed it for a while. */
   | { readonly type: 'rest'; readonly now: number; readonly why: Reason }
-  | { readonly type: 'opened'; readonly now: number }
+  /** `transport`: what it turned out to be, where that is not what was asked for. */
+  | { readonly type: 'opened'; readonly now: number; readonly transport?: Via }
   /** The first thing was received on it. */
   | { readonly type: 'heard'; readonly now: number }
   /**
@@ -161,8 +165,8 @@ const table: {
   opening: {
     want: stay,
     rest: (_, event) => [idle(event.now), { do: 'abandon', why: event.why }],
-    opened: ({ transport, attempt }, event) => [
-      { at: 'ready', since: event.now, transport, attempt, heard: false },
+    opened: (state, { now, transport = state.transport }) => [
+      { at: 'ready', since: now, transport, attempt: state.attempt, heard: false },
     ],
     heard: stay,
     lost: (state, event, plan) => fail(state.attempt + 1, event, plan),

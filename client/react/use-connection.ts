@@ -1,5 +1,5 @@
 import { useEffect, useState, useSyncExternalStore } from 'react'
-import type { ConnectionState, Reason, TransportKind } from '../connection/machine.ts'
+import type { ConnectionState, Reason, Via } from '../connection/machine.ts'
 import { useConnectionView } from './provider.tsx'
 
 /** The connection as a component shows it. */
@@ -9,7 +9,7 @@ export interface ConnectionInfo {
   /** When it came to be so, in milliseconds since the epoch. */
   readonly since: number
   /** What it runs over, or is about to; null where there is nothing. */
-  readonly transport: TransportKind | null
+  readonly transport: Via | null
   /** Failures in a row. */
   readonly attempt: number
   /** What happened, while it waits or is closed; its `message` is fit for a person. */

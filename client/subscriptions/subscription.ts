@@ -26,6 +26,8 @@ export interface SubscriptionOptions {
   readonly flow: Flow | undefined
   /** Takes how far behind it is, where somebody wants to know. */
   readonly onLag: ((lag: Lag) => void) | undefined
+  /** Where it stands, and whether the server may have begun it: for one that another tab has had before. */
+  readonly place?: { readonly cursor: string | undefined; readonly again: boolean }
   /** Takes what a callback of the application throws. */
   readonly onError: (error: Error) => void
 }
@@ -42,7 +44,9 @@ export class Subscription {
 
   constructor(options: SubscriptionOptions) {
     this.#options = options
-    this.#cursor = lastEventIdOf(options.input)
+    const { input, place } = options
+    this.#cursor = place ? place.cursor : lastEventIdOf(input)
+    this.#sent = place?.again ?? false
   }
 
   /** Where it stands: the last event that was handed over, or else where it began. */

@@ -8,13 +8,13 @@ import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
 import { retryOf } from '../../shared/retry.ts'
 import type { Lag } from '../../shared/items.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
-import type { Hint, TransportKind } from '../connection/machine.ts'
+import type { Hint, Via } from '../connection/machine.ts'
 import type { Flow } from '../subscriptions/inbox.ts'
 
 export type ClientError = TRPCClientError<AnyRouter>
 
 export interface Transport {
-  readonly kind: TransportKind
+  readonly kind: Via
   /** Asks the server for a subscription. */
   subscribe(asked: AskedSubscription): void
   /** Takes that back, whether it was sent or not; an id that is unknown is let pass. */

@@ -9,6 +9,7 @@ import * as react from 'trpc-sluice/react'
 import { createTopic } from 'trpc-sluice/server'
 import { resumable } from 'trpc-sluice/shared'
 import { lmdbStore } from 'trpc-sluice/stores/lmdb'
+import { shareTabs } from 'trpc-sluice/tabs'
 import { createHarness } from 'trpc-sluice/testing'
 import { z } from 'zod'
 
@@ -28,7 +29,8 @@ const router = t.router({
 const app = await createHarness({
   router,
   sluice: { codecs: [msgpackCodec()] },
-  link: { codec: msgpackCodec(), outbox: createOutbox() },
+  // Of tabs there are none in Node.
+  link: { codec: msgpackCodec(), outbox: createOutbox(), tabs: shareTabs({ identity: 'ann' }) },
 })
 const seen = app.record(client => client.onTick, { key: 'a' })
 await seen.started

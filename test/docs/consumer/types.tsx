@@ -10,6 +10,7 @@ import { SluiceProvider, useConnection, useStream } from 'trpc-sluice/react'
 import { createSluice, createTopic, memoryStore, serve } from 'trpc-sluice/server'
 import { isGap, isSluiceError, resumable, streamOf, withSignal } from 'trpc-sluice/shared'
 import { lmdbStore } from 'trpc-sluice/stores/lmdb'
+import { oncePerBrowser, shareTabs, type Turn } from 'trpc-sluice/tabs'
 import { createFakeClock, createFaultProxy, createHarness, createRecorder } from 'trpc-sluice/testing'
 import { z } from 'zod'
 
@@ -29,8 +30,9 @@ export const router = t.router({
 
 export const binary = createSluice({ router, codecs: [msgpackCodec(), protobufCodec({ schemas: {} })] })
 const outbox = createOutbox({ storage: indexedDbOutboxStorage() })
+const tabs = shareTabs({ identity: () => 'ann' })
 const url = 'http://localhost:3000'
-const link = sluiceLink<typeof router>({ url, codec: msgpackCodec(), outbox, WebSocket })
+const link = sluiceLink<typeof router>({ url, codec: msgpackCodec(), outbox, tabs, WebSocket })
 const client = createTRPCClient<typeof router>({ links: [link] })
 
 export async function read(signal: AbortSignal): Promise<number> {
@@ -39,6 +41,16 @@ export async function read(signal: AbortSignal): Promise<number> {
     return id.length + data.n
   }
   return 0
+}
+
+export function notify(show: (n: number) => void): Promise<void> {
+  return oncePerBrowser('ticks', async ({ signal, place }: Turn) => {
+    const input = { key: 'a', lastEventId: place.get() }
+    for await (const { id, data } of iterate(client.onTick, input, { signal })) {
+      if (!isGap(data)) show(data.n)
+      place.set(id)
+    }
+  })
 }
 
 export function Ticks() {

@@ -35,9 +35,9 @@ describe('what a page loads', () => {
     expect(Object.keys(ours.later).toSorted()).toEqual(['http-links', 'sse', 'stream'])
   })
 
-  test('is nothing of codecs, of the outbox, of a server, or of Node', () => {
+  test('is nothing of codecs, of the outbox, of other tabs, of a server, or of Node', () => {
     expect(ours.modules.some(id => id.endsWith('client/link.ts'))).toBe(true)
-    const foreign = /msgpack|protobuf|outbox|idb|\/server\/[a-z]+\/|browser-external|eventsource/
+    const foreign = /msgpack|protobuf|outbox|idb|client\/tabs|\/server\/[a-z]+\/|browser-external|eventsource/
     expect(ours.modules.filter(id => foreign.test(id.replace('node_modules/@trpc/server', '@trpc')))).toEqual(
       [],
     )

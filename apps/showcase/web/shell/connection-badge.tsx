@@ -22,7 +22,7 @@ export function ConnectionBadge() {
   )
 }
 
-const transportNames = { websocket: 'WebSocket', stream: 'Stream', sse: 'SSE' } as const
+const transportNames = { websocket: 'WebSocket', stream: 'Stream', sse: 'SSE', tab: 'another tab' } as const
 
 interface Description {
   readonly tone: 'idle' | 'good' | 'warn' | 'bad'
