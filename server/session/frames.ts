@@ -1,13 +1,26 @@
 /** A frame → the messages in it: text is JSON and passes the transformer, binary is in the codec that was agreed on. */
 import { TRPCError } from '@trpc/server'
 import type { CombinedDataTransformer } from '@trpc/server'
+import type { Encoder } from '@trpc/server/adapters/ws'
 import { untransformed, type Codec } from '../../shared/codec/codec.ts'
 import { isSluiceError } from '../../shared/errors.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { countRefusal, type Counters } from '../observe/counters.ts'
+import type { ErrorDesk } from '../procedures/present-error.ts'
 import { parseIncoming, type Incoming } from './incoming.ts'
-import type { SessionDeps } from './session.ts'
+import type { Limits } from './limits.ts'
 import { checkBatchLength } from './task.ts'
+
+/** How a session reads. */
+export interface FrameDeps {
+  readonly desk: ErrorDesk
+  readonly counters: Counters
+  readonly limits: Limits
+  /** For text, and for binary frames where no codec was agreed on. */
+  readonly encoder: Encoder
+  /** The longest batch of messages in one frame, by tRPC's option of that name, and refused in its words. */
+  readonly maxBatchSize: number | undefined
+}
 
 interface Decoded {
   readonly messages: readonly unknown[]
@@ -24,7 +37,7 @@ interface Decoded {
 export function decodeFrame(
   frame: string | Uint8Array,
   codec: Codec | null,
-  { encoder, desk, limits }: Pick<SessionDeps, 'desk' | 'encoder' | 'limits'>,
+  { encoder, desk, limits }: FrameDeps,
 ): Decoded {
   if (codec && typeof frame !== 'string') {
     const none = { input: untransformed, output: untransformed }
@@ -40,7 +53,7 @@ export function decodeFrame(
 export function parseMessages(
   { messages, transformer }: Decoded,
   extensions: Extensions,
-  { limits, maxBatchSize, counters }: Pick<SessionDeps, 'counters' | 'limits' | 'maxBatchSize'>,
+  { limits, maxBatchSize, counters }: FrameDeps,
 ): Incoming[] {
   if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
     throw new TRPCError({ code: 'BAD_REQUEST', message: 'Batch call exceeds maximum size' })

@@ -3,7 +3,6 @@
  * Messages are handled concurrently, as they come. Wire: docs/wire.md, section 2.
  */
 import { TRPCError } from '@trpc/server'
-import type { Encoder } from '@trpc/server/adapters/ws'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { Timer } from '../../shared/clock.ts'
 import type { Format } from '../../shared/codec/codec.ts'
@@ -18,12 +17,11 @@ import type { Connection, Connections } from './connections.ts'
 import { Credits } from './credits.ts'
 import { Ending } from './ending.ts'
 import { toInfo, type Guest } from './guest.ts'
-import { decodeFrame, parseMessages, toRefusal } from './frames.ts'
+import { decodeFrame, parseMessages, toRefusal, type FrameDeps } from './frames.ts'
 import { parseHello, readConnectionParams, saysWho } from './hello.ts'
 import { Expiry, type ExpiryOptions } from './expiry.ts'
 import type { Idler, IdleWatch } from './idle.ts'
 import type { Incoming } from './incoming.ts'
-import type { Limits } from './limits.ts'
 import type { Heartbeats, Pinged } from './liveness.ts'
 import { Outlet } from './outlet.ts'
 import { Rate } from './rate.ts'
@@ -32,19 +30,14 @@ import { Subscriptions } from './subscriptions.ts'
 import { toTask, type Caller, type Context } from './task.ts'
 import type { DuplexWire, WireListener } from './wire.ts'
 
-export interface SessionDeps extends SubscriptionDeps {
+export interface SessionDeps extends SubscriptionDeps, FrameDeps {
   readonly connections: Connections
-  readonly limits: Limits
-  /** Reads text frames, and binary ones where no codec was agreed on. */
-  readonly encoder: Encoder
   /** How messages are written where no codec was agreed on. */
   readonly formatFor: (path?: string) => Format
   readonly heartbeats: Heartbeats
   readonly idleWatch: IdleWatch
   /** Leaves the client's PING unanswered, as tRPC's option of that name does. */
   readonly dangerouslyDisablePong: boolean
-  /** The longest batch of messages in one frame, by tRPC's option of that name, and refused in its words. */
-  readonly maxBatchSize: number | undefined
   /** Null where contexts hold for as long as their connections. */
   readonly expiry: ExpiryOptions | null
 }

@@ -4,7 +4,6 @@
  * events have been taken out of it; bytes are counted by the server alone, for both sides would have to measure them
  * alike, and come back with the events that had them. Wire: docs/wire.md, section 4.
  */
-import type { RequestId } from './messages.ts'
 
 /** How much may be on its way to a consumer, or wait there to be taken. */
 export interface Credit {
@@ -18,13 +17,6 @@ export interface Credit {
  * and the client, who measures characters, says that it has taken an eighth of its bytes before the rest can run out.
  */
 export const creditBounds = { maxEvents: 65_536, minBytes: 1024 * 1024, maxBytes: 64 * 1024 * 1024 } as const
-
-/** Sent by the client: so many events of a subscription have been taken. */
-export interface CreditMessage {
-  readonly id: RequestId
-  readonly method: 'subscription.credit'
-  readonly params: { readonly events: number }
-}
 
 /** A consumer's room as a window that a server grants. */
 export function toCredit(maxEvents: number, maxBytes: number): Credit {

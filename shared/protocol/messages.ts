@@ -3,7 +3,7 @@
  * exports a type of its own, that one is used where it is needed. Wire: docs/wire.md, sections 1 to 4.
  */
 import type { Lag } from '../items.ts'
-import type { Credit, CreditMessage } from './credit.ts'
+import type { Credit } from './credit.ts'
 
 /** What a peer chose to tell its requests apart. */
 export type RequestId = number | string
@@ -28,7 +28,12 @@ export type ClientMessage =
       }
     }
   | { readonly id: RequestId; readonly jsonrpc?: '2.0'; readonly method: 'subscription.stop' }
-  | CreditMessage
+  /** So many events of a subscription have been taken (credit.ts). */
+  | {
+      readonly id: RequestId
+      readonly method: 'subscription.credit'
+      readonly params: { readonly events: number }
+    }
 
 /** What a server answers to one request. `position`, `credit` and `lag` are extensions (negotiate.ts). */
 export type ServerResult =
