@@ -15,6 +15,8 @@ export async function bundle(file: string): Promise<string> {
         formats: ['es'],
         fileName: 'page',
       },
+      // One file, also of what the link loads when it needs it.
+      rolldownOptions: { output: { codeSplitting: false } },
     },
   })
   const [output] = Array.isArray(built) ? built : [built]
