@@ -63,7 +63,11 @@ export class Authority implements Disposable {
 
   /** Asks about those that `concerns` names; settles when those that may not go on have been told. */
   async review(concerns: (subscription: RunningSubscription) => boolean): Promise<void> {
-    const wards = Array.from(this.#wards).filter(ward => concerns(view(ward)))
+    const wards = Array.from(this.#wards).filter(ward => {
+      const subscription = view(ward)
+      // One that has no context yet is asked about as soon as it has: it is nobody's until then.
+      return subscription.ctx !== undefined && concerns(subscription)
+    })
     for (let from = 0; from < wards.length; from += reviewsAtOnce) {
       await Promise.all(wards.slice(from, from + reviewsAtOnce).map(ward => this.#review(ward)))
     }
@@ -78,6 +82,7 @@ export class Authority implements Disposable {
     try {
       await this.admit(view(ward))
     } catch (thrown) {
+      if (!this.#wards.has(ward)) return // it has come to its end meanwhile
       // A verdict is a typed error. Anything else is a failure to reach one, and must not end a thousand streams.
       if (thrown instanceof TRPCError || isSluiceError(thrown)) ward.expel(thrown)
       else this.#options.report(thrown, ward.origin())

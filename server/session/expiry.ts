@@ -19,6 +19,8 @@ export class Expiry implements Disposable {
   readonly #clock: Clock
   readonly #peer: { renew(): void; expired(): void }
   #timer: Timer | null = null
+  /** True once nobody is left to be asked. */
+  #over = false
 
   constructor(options: ExpiryOptions, clock: Clock, peer: { renew(): void; expired(): void }) {
     this.#options = options
@@ -29,13 +31,13 @@ export class Expiry implements Disposable {
   /** Takes the end of a context that was just made. @throws SluiceError `CONTEXT_EXPIRED` when it is over already. */
   follow(ctx: unknown): void {
     const { expiresAt, renewBeforeMs } = this.#options
-    const end = expiresAt(ctx)
-    this[Symbol.dispose]()
-    if (end === null || end === undefined) return
-    const endAt = Number(end)
+    const endAt = Number(expiresAt(ctx) ?? Infinity)
     const now = this.#clock.now()
-    // A date that is none never comes: the safe reading is that it is over.
+    // A date that is none never comes: the safe reading is that it is over. The context before goes on to its own end.
     if (!(endAt > now)) throw new SluiceError('CONTEXT_EXPIRED', 'What the client said it is has run out.')
+    this.#timer?.cancel()
+    // A context may be made for somebody who has left meanwhile.
+    if (this.#over || endAt === Infinity) return
     // At half time at the earliest: a peer whose renewals win no time is asked ever more rarely, and not in a storm.
     this.#at(Math.max(endAt - renewBeforeMs, (now + endAt) / 2), () => {
       this.#peer.renew()
@@ -44,8 +46,8 @@ export class Expiry implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#over = true
     this.#timer?.cancel()
-    this.#timer = null
   }
 
   /** Timers are cut short at 24 days, hence the look at the clock. */
