@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-const storage = new AsyncLocalStorage<string>()
+const storage = new AsyncLocalStorage<string | undefined>()
 
 /** The header of a request over HTTP (draft-ietf-httpapi-idempotency-key-header). */
 export const idempotencyKeyHeader = 'idempotency-key'
@@ -12,6 +12,10 @@ export const idempotencyKeyHeader = 'idempotency-key'
 /** Runs a call under a key; without one nothing is stored, and nothing costs. */
 export function withIdempotencyKey<Result>(key: string | null | undefined, call: () => Result): Result {
   return key === null || key === undefined || key === '' ? call() : storage.run(key, call)
+}
+
+export function withoutIdempotencyKey<Result>(call: () => Result): Result {
+  return storage.run(undefined, call)
 }
 
 export function currentIdempotencyKey(): string | undefined {

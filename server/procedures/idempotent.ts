@@ -14,7 +14,7 @@ import { quote, SluiceError } from '../../shared/errors.ts'
 import type { Store } from '../stores/store.ts'
 import { packPayload, unpackPayload } from '../topics/payload.ts'
 import { Lease } from '../topics/runs/lease.ts'
-import { currentIdempotencyKey } from './idempotency-key.ts'
+import { currentIdempotencyKey, withoutIdempotencyKey } from './idempotency-key.ts'
 
 export interface IdempotentOptions<Context = unknown> {
   /** Where results are remembered: one that all servers share. */
@@ -31,6 +31,9 @@ type Entry =
   | { readonly at: 'started'; readonly owner: string; readonly request: string }
   | { readonly at: 'done'; readonly data: unknown }
   | { readonly at: 'failed' }
+
+/** The latest try is all that counts: its beginning, and its end if it has one. */
+const retain = { maxEvents: 2 }
 
 /** What the log of one key says. */
 interface History {
@@ -90,10 +93,11 @@ export function idempotent<Context extends object = object>(options: IdempotentO
       if (last?.at === 'started') throw unknownOutcome(path, 'was running on a server that has died')
 
       const write = (entry: Entry, expectLast: number) =>
-        store.append(log, [{ payload: packPayload(entry), at: clock.now() }], { expectLast })
+        store.append(log, [{ payload: packPayload(entry), at: clock.now() }], { expectLast, retain })
       await write({ at: 'started', owner, request }, offset)
       await store.expire(log, clock.now() + windowMs)
-      const result = await next()
+      // What it calls in its turn are other requests, which have no key.
+      const result = await withoutIdempotencyKey(next)
       await write(result.ok ? { at: 'done', data: result.data } : { at: 'failed' }, offset + 1)
       return result
     },
@@ -125,13 +129,13 @@ function nextChange(store: Store, log: string, clock: Clock): Promise<void> {
       timer.cancel()
       resolve()
     }
+    const stop = store.watch(log, done) // first, for it may throw
     const timer = clock.after(lookEveryMs, done)
-    const stop = store.watch(log, done)
   })
 }
 
 async function readHistory(store: Store, log: string): Promise<History> {
-  const { state, records } = await store.read(log, 0, { maxEvents: 1_000, maxBytes: 16 * 1024 * 1024 })
+  const { state, records } = await store.read(log, 0, { ...retain, maxBytes: Infinity })
   // Written by this file, and by nothing else.
   const entries = records.map(({ payload }) => unpackPayload(payload) as Entry)
   return {

@@ -1,10 +1,12 @@
 /** A mutation that may be sent again runs once: whoever repeats it gets the result of the one run. */
+import { createHash } from 'node:crypto'
 import { initTRPC } from '@trpc/server'
 import { expect, test } from 'vitest'
 import { idempotent, memoryStore, serve, type Store } from 'trpc-sluice/server'
 import { systemClock, type Clock } from 'trpc-sluice/shared'
 import { createFakeClock } from 'trpc-sluice/testing'
 import { z } from 'zod'
+import { withIdempotencyKey } from '../../server/procedures/idempotency-key.ts'
 import { lmdbStore } from '../../server/stores/lmdb/index.ts'
 import { RawWebSocket } from '../interop/support/raw-websocket.ts'
 import { eventually } from '../kit/deadline.ts'
@@ -72,6 +74,25 @@ async function start(clock: Clock = createFakeClock(), store: Store = memoryStor
   return { ...app, served, post, [Symbol.asyncDispose]: () => served.close() }
 }
 
+/** A mutation that fails until it is mended, called in the process. */
+function createFlaky(store: Store, clock: Clock) {
+  let tries = 0
+  let mended = false
+  const router = t.router({
+    pay: t.procedure.use(idempotent({ store, clock })).mutation(() => {
+      tries += 1
+      if (!mended) throw new Error('not yet')
+      return tries
+    }),
+  })
+  const { pay } = router.createCaller({ name: 'ann' })
+  return {
+    pay: (key: string) => withIdempotencyKey(key, () => pay()),
+    mend: () => (mended = true),
+    logOf: (key: string) => `idempotent/${createHash('sha256').update(key).digest('base64url')}`,
+  }
+}
+
 const receipt = (number: number) => ({ receipt: number, at: new Date(0).toJSON() })
 
 test('the same key has the same answer, over HTTP and over WebSocket, and runs once', async () => {
@@ -114,6 +135,38 @@ test('one that failed may be tried again under its key', async () => {
   expect(await app.post('pay', { to: 'nobody' }, 'k')).toBe('There is nobody of that name.')
   expect(await app.post('pay', { to: 'nobody' }, 'k')).toBe('There is nobody of that name.')
   expect(app.ran).toEqual(['nobody', 'nobody'])
+})
+
+test('one that failed very often is remembered as it ended, and its log stays short', async () => {
+  const clock = createFakeClock()
+  const store = memoryStore({ clock })
+  const caller = createFlaky(store, clock)
+  // More than are read of any log at once.
+  for (let tries = 0; tries < 510; tries++) await expect(caller.pay('k')).rejects.toThrow('not yet')
+  caller.mend()
+  expect(await caller.pay('k')).toBe(511)
+  expect(await caller.pay('k')).toBe(511)
+  const { state } = await store.read(caller.logOf('k'), 0, { maxEvents: 1, maxBytes: 1 })
+  expect(state && state.last - state.first).toBe(1)
+})
+
+test('what a mutation calls in its turn has no key of its own', async () => {
+  const clock = createFakeClock()
+  const once = idempotent({ store: memoryStore({ clock }), clock })
+  const inner = t.router({
+    charge: t.procedure
+      .input(z.string())
+      .use(once)
+      .mutation(({ input }) => `charged ${input}`),
+  })
+  const router = t.router({
+    buy: t.procedure.use(once).mutation(async () => {
+      const { charge } = inner.createCaller({ name: 'ann' })
+      return [await charge('a'), await charge('b')]
+    }),
+  })
+  const { buy } = router.createCaller({ name: 'ann' })
+  expect(await withIdempotencyKey('k', () => buy())).toEqual(['charged a', 'charged b'])
 })
 
 test('a result is remembered across servers and restarts', async () => {
