@@ -7,7 +7,7 @@ import type { ResponseMeta, ResponseMetaFn, TRPCRequestInfo } from '@trpc/server
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import { errorTable, isSluiceError, type SluiceError } from '../../shared/errors.ts'
 import { sseHeaders } from '../../shared/protocol/sse.ts'
-import { toTRPCError, type Origin } from '../procedures/present-error.ts'
+import { toTRPCError, unpresentable, type ErrorDesk, type Origin } from '../procedures/present-error.ts'
 import type { SubscriptionDeps } from '../procedures/subscription.ts'
 import type { Connections } from '../session/connections.ts'
 import { Expiry, type ExpiryOptions } from '../session/expiry.ts'
@@ -88,31 +88,41 @@ export function refuse(
   const shape = presentRefusal(host, error, deps, path)
   const passes = isSluiceError(error) && errorTable[error.code].retry !== 'never'
   const more: Record<string, string> = passes ? { 'retry-after': String(retryAfterSeconds) } : {}
-  respondWithError(host, deps.desk.router, shape, more)
+  respondWithError(host, deps.desk, shape, more)
 }
 
 /** It is the state of the server, or the stranger's doing, and no failure of the application: no report. */
 export function presentRefusal(
-  { req }: ResponseHost,
+  host: ResponseHost,
   error: SluiceError | TRPCError,
   { desk }: StreamingDeps,
   path?: string,
 ): TRPCErrorShape {
-  const origin: Origin = { req, type: 'subscription', path, input: undefined, ctx: undefined }
-  return desk.present(toTRPCError(error), origin)
+  return desk.present(toTRPCError(error), originOf(host, path))
 }
 
-/** Answers with an error in place of a stream. */
+/** Answers with an error in place of a stream; one that cannot be encoded is reported, and replaced by one that can. */
 export function respondWithError(
   host: ResponseHost,
-  router: AnyTRPCRouter,
+  desk: ErrorDesk,
   shape: TRPCErrorShape,
   more: Readonly<Record<string, string>> = {},
 ): void {
+  let body: string
+  try {
+    body = JSON.stringify({ error: desk.router._def._config.transformer.output.serialize(shape) })
+  } catch (failure) {
+    desk.report(failure, originOf(host))
+    if (shape !== unpresentable) respondWithError(host, desk, unpresentable, more)
+    return
+  }
   const status = (shape.data as { httpStatus?: unknown } | undefined)?.httpStatus
   const headers = new Headers({ vary: 'trpc-accept, accept', 'content-type': 'application/json', ...more })
-  const body = JSON.stringify({ error: router._def._config.transformer.output.serialize(shape) })
   host.respond(typeof status === 'number' ? status : 500, headers, body)
+}
+
+function originOf({ req }: ResponseHost, path?: string): Origin {
+  return { req, type: 'subscription', path, input: undefined, ctx: undefined }
 }
 
 function addHeaders(headers: Headers, more: ResponseMeta['headers']): void {

@@ -124,7 +124,7 @@ export class SseConnection implements Connection {
 
   #fail(shape: TRPCErrorShape): void {
     this.#failed = true
-    respondWithError(this.#host, this.#router, shape)
+    respondWithError(this.#host, this.#deps.desk, shape)
   }
 
   #toTask(extensions: Extensions): SubscriptionTask {

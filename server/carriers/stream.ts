@@ -19,6 +19,7 @@ import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import { Answers, MessageWriter, type Correspondent } from '../session/answers.ts'
 import type { Connection } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
+import { toRefusal } from '../session/frames.ts'
 import { parseRequest } from '../session/incoming.ts'
 import type { Limits } from '../session/limits.ts'
 import { Outlet } from '../session/outlet.ts'
@@ -186,7 +187,7 @@ export class StreamConnection implements Connection, Correspondent {
     } catch (cause) {
       if (!this.#over) {
         this.#over = true
-        refuse(this.#host, toRefusal(cause), this.#deps)
+        refuse(this.#host, toRefusal(cause, this.#deps.counters), this.#deps)
       }
       return null
     }
@@ -219,7 +220,7 @@ export class StreamConnection implements Connection, Correspondent {
     } catch (cause) {
       const { id } = (message ?? {}) as { id?: unknown }
       const known = typeof id === 'number' || typeof id === 'string'
-      return { id: known ? id : null, refusal: toRefusal(cause) }
+      return { id: known ? id : null, refusal: toRefusal(cause, this.#deps.counters) }
     }
   }
 
@@ -271,7 +272,7 @@ export class StreamConnection implements Connection, Correspondent {
     const shape = this.#deps.desk.handle(thrown, this.nowhere())
     if (this.#response || this.#over) return
     this.#over = true
-    respondWithError(this.#host, this.#deps.desk.router, shape)
+    respondWithError(this.#host, this.#deps.desk, shape)
   }
 
   /**
@@ -318,10 +319,6 @@ export class StreamConnection implements Connection, Correspondent {
   nowhere(): Origin {
     return { req: this.#host.req, type: 'subscription', path: undefined, input: undefined, ctx: this.#ctx }
   }
-}
-
-function toRefusal(cause: unknown): TRPCError {
-  return cause instanceof TRPCError ? cause : new TRPCError({ code: 'PARSE_ERROR', cause })
 }
 
 /** Messages as events, in whatever framing the response has. One for each framing, so that encodings are shared. */

@@ -235,6 +235,23 @@ test('one message that is wrong costs itself only', async () => {
     { id: 3, result: { type: 'data', data: 0 } },
     { id: 3, result: { type: 'stopped' } },
   ])
+  expect(server.sluice.stats().refusals).toEqual({ INPUT_TOO_DEEP: 1, MESSAGE_INVALID: 1 })
+})
+
+test('a refusal that the application puts into words which JSON does not have is answered all the same', async () => {
+  const t = initTRPC.create({ errorFormatter: ({ shape }) => ({ ...shape, at: 1n }) })
+  const reports: string[] = []
+  await using served = await serve({
+    router: t.router({}),
+    port: 0,
+    host: '127.0.0.1',
+    onError: ({ error }) => reports.push(error.message),
+  })
+  const response = await postStream(served.url, { subscriptions: 'none' })
+  expect(await response.ended).toBe('complete')
+  expect(response.status).toBe(500)
+  expect(JSON.parse(response.text)).toMatchObject({ error: { message: 'Internal server error' } })
+  expect(reports).toEqual(['Do not know how to serialize a BigInt'])
 })
 
 test('a connection has so many subscriptions, and a server so many connections', async () => {
