@@ -87,10 +87,12 @@ export class EventResponse {
     const response = await this.#fetch()
     if (this.#over) return
     const { body } = response
-    if (!response.ok || !isEventStream(response) || body === null) {
+    if (!response.ok || !isEventStream(response)) {
       await this.#reports.refused(response)
       return this.close()
     }
+    // React Native's fetch; its type says that there is a body or null, and there it is undefined.
+    if (!body) return this.#lose({ why: noStreams(), retry: false, unsupported: true })
     const parse = createEventParser(event => this.#event(event))
     const decoder = new TextDecoder()
     for await (const bytes of fromReadableStream(body)) {
@@ -188,6 +190,13 @@ function allowedSilence(connected: ConnectedOptions, heartbeatMs: number): numbe
   const { pingMs, reconnectAfterInactivityMs } = connected
   if (reconnectAfterInactivityMs !== undefined) return reconnectAfterInactivityMs // the application's own wish
   return pingMs === undefined ? Infinity : Math.max(heartbeatMs, pingMs)
+}
+
+function noStreams(): SluiceError {
+  return new SluiceError(
+    'TRANSPORT_UNAVAILABLE',
+    'The fetch of this environment does not stream: its response has no body. Let the link have a WebSocket, or pass a fetch that streams.',
+  )
 }
 
 function isEventStream(response: Response): boolean {

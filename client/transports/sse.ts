@@ -102,7 +102,8 @@ export class SseTransport implements Transport {
   #interrupted(id: RequestId, loss: Loss): void {
     if (this.#over) return
     this.#streams.delete(id)
-    if (this.#streams.size > 0) this.#reports.interrupted([id], loss)
+    // What one of them cannot have here, no other can.
+    if (this.#streams.size > 0 && !loss.unsupported) this.#reports.interrupted([id], loss)
     else this.#lose(loss)
   }
 

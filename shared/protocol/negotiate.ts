@@ -80,10 +80,8 @@ export function negotiate(params: URLSearchParams): Extensions {
  */
 export function askForExtensions(url: string, codec?: string): string {
   const [beforeHash = '', hash] = url.split('#', 2)
-  const wish = new URLSearchParams({
-    [sluiceParam]: sluiceVersion,
-    ...(codec !== undefined && { [codecParam]: codec }),
-  })
+  const codecWish = codec === undefined ? '' : `&${codecParam}=${encodeURIComponent(codec)}`
+  const wish = `${sluiceParam}=${sluiceVersion}${codecWish}`
   const separator = beforeHash.includes('?') ? '&' : '?'
   return `${beforeHash}${separator}${wish}${hash === undefined ? '' : `#${hash}`}`
 }
