@@ -7,24 +7,28 @@
  *       ▲                   │                      │
  *       └────── resign ─────┴──────────────────────┘
  */
+import { sleep, type Clock } from '../../shared/clock.ts'
 
-export interface ElectionListener {
+export interface ElectionOptions {
+  /** Of the lock. */
+  readonly name: string
+  readonly clock: Clock
+  /** How long a tab that has taken the lead by force has to make itself known, in milliseconds. */
+  readonly settleMs: number
   /** This tab leads. */
-  won(): void
+  readonly won: () => void
   /** It does not lead any more: another tab has taken the lead by force. */
-  deposed(): void
+  readonly deposed: () => void
 }
 
 export class Election {
-  readonly #name: string
-  readonly #listener: ElectionListener
+  readonly #options: ElectionOptions
   /** Null while idle; aborted when it resigns. */
   #candidacy: AbortController | null = null
+  #leads = false
 
-  /** @param name of the lock. */
-  constructor(name: string, listener: ElectionListener) {
-    this.#name = name
-    this.#listener = listener
+  constructor(options: ElectionOptions) {
+    this.#options = options
   }
 
   /** Gets in line. */
@@ -32,35 +36,43 @@ export class Election {
     this.#run(({ signal }) => ({ signal }))
   }
 
-  /** Takes the lead from a tab that has it and does not answer. */
+  /** Takes the lead from a tab that has it and does not answer; of those who try in the same moment, one does. */
   takeOver(): void {
-    this.#run(() => ({ steal: true })) // with which the browser takes no signal
+    const { name, clock, settleMs } = this.#options
+    const alone = (lock: Lock | null): Promise<void> | void => {
+      if (!lock || this.#leads || !this.#candidacy) return
+      this.#run(() => ({ steal: true })) // with which the browser takes no signal
+      return sleep(clock, settleMs)
+    }
+    const taken = navigator.locks.request(`${name} take-over`, { ifAvailable: true }, alone)
+    taken.catch(() => {}) // no lock, no force: whoever waits for a leader tries again
   }
 
   /** Lets the next in line lead. */
   resign(): void {
     this.#candidacy?.abort()
     this.#candidacy = null
+    this.#leads = false
   }
 
   #run(how: (candidacy: AbortController) => LockOptions): void {
+    const { name, won, deposed } = this.#options
     this.resign()
     const candidacy = new AbortController()
     const { signal } = candidacy
     this.#candidacy = candidacy
-    let led = false
     const lead = (): Promise<void> | void => {
       if (signal.aborted) return
-      led = true
-      this.#listener.won()
+      this.#leads = true
+      won()
       return new Promise(end => signal.addEventListener('abort', () => end()))
     }
-    navigator.locks.request(this.#name, how(candidacy), lead).catch(() => {
+    navigator.locks.request(name, how(candidacy), lead).catch(() => {
       if (signal.aborted) return
-      this.#candidacy = null
-      if (led) this.#listener.deposed()
       // A browser that refuses this page all locks refuses them to its other tabs, too: each is on its own.
-      else this.#listener.won()
+      if (!this.#leads) return won()
+      this.resign()
+      deposed()
     })
   }
 }

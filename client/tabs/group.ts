@@ -34,9 +34,15 @@ export class Group {
   /** Stands for election at once. */
   constructor(options: GroupOptions) {
     this.#options = options
-    const { key, route } = options
+    const { key, route, answerMs } = options
     this.#lobby = new Channel(key, message => this.#heard(message))
-    this.#election = new Election(key, { won: () => this.#won(), deposed: () => this.#deposed() })
+    this.#election = new Election({
+      name: key,
+      clock: route.options.clock,
+      settleMs: answerMs,
+      won: () => this.#won(),
+      deposed: () => this.#deposed(),
+    })
     this.#stopListening = route.connection.subscribe(() => this.#connectionChanged())
     this.#election.stand()
   }

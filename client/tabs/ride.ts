@@ -33,7 +33,7 @@ export interface RideOptions {
   readonly holds: () => boolean
   /** Asks in the lobby for whoever leads. */
   readonly board: (ride: string, leader: string | null) => void
-  /** Nobody has answered. */
+  /** Nobody has answered in time; it asks again. */
   readonly nobody: () => void
   /** Makes a transport of this tab's own; null where that has to be a new attempt. */
   readonly create: (() => Transport) | null
@@ -147,7 +147,10 @@ export class Ride implements Transport {
     this.#channel?.close()
     this.#channel = new Channel(ride, message => this.#received(message))
     this.#timer?.cancel()
-    this.#timer = options.clock.after(answerMs, nobody)
+    this.#timer = options.clock.after(answerMs, () => {
+      nobody()
+      if (!this.#over) this.#board(null) // somebody else may have been quicker
+    })
     board(ride, leader)
   }
 

@@ -2,6 +2,7 @@ import type { Browser, Page } from 'playwright-core'
 import { eventually } from 'trpc-sluice/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openBrowser } from './kit/browser.ts'
+import { PlainTab } from './kit/plain-tab.ts'
 import { startTabsServer, Tabs } from './kit/tabs.ts'
 import type { Tab } from './pages/tabs.ts'
 
@@ -64,12 +65,30 @@ test.each(Object.entries(ends))(
   },
 )
 
+test('tabs share one streamed response, too, and send their requests by themselves', async () => {
+  await using server = await startTabsServer()
+  await using tabs = await Tabs.open(browser, server.pageUrl({ transport: 'stream' }), 4)
+  const leader = await tabs.leader()
+  await eventually(() => server.sluice.stats().connections.stream === 1)
+  const published = server.publish(1, 100)
+  tabs.without(leader)
+  await leader.close()
+  await published
+  await server.publish(101, 200)
+  expect(await tabs.seen(200)).toEqual(tabs.pages.map(() => upTo(200)))
+  expect(await Promise.all(tabs.pages.map(page => page.evaluate(() => tab.whoami())))).toEqual(
+    tabs.pages.map(() => 'ann'),
+  )
+  await eventually(() => server.sluice.stats().connections.stream === 1)
+  expect(await tabs.errors()).toEqual([])
+})
+
 test('when the tab that has the connection hangs, another takes over, and it has everything when it is back', async () => {
   await using server = await startTabsServer()
   await using tabs = await Tabs.open(browser, server.pageUrl(), 4)
   const leader = await tabs.leader()
   const others = tabs.pages.filter(page => page !== leader)
-  const hanging = leader.evaluate(() => tab.hang(5_000))
+  const hanging = leader.evaluate(() => tab.hang(5_000)).catch(() => {}) // when the test has ended before
   await server.publish(1, 100)
   await Promise.all(others.map(page => page.waitForFunction(() => tab.seen.length === 100)))
   expect(server.sluice.stats().connections.websocket).toBe(2) // that of the tab that hangs, too
@@ -79,6 +98,36 @@ test('when the tab that has the connection hangs, another takes over, and it has
   expect(await tabs.leader()).not.toBe(leader)
   await eventually(() => server.sluice.stats().connections.websocket === 1)
   expect(await tabs.errors()).toEqual([])
+})
+
+test('a tab that the browser freezes gives up what it has, and has everything when it wakes up', async () => {
+  await using server = await startTabsServer()
+  const url = server.pageUrl({ once: '' })
+  await using frozen = await PlainTab.open(browser, url)
+  await frozen.until('tab.via() === "websocket" && tab.once.running')
+  await using other = await PlainTab.open(browser, url)
+  await other.until('tab.via() === "tab" && tab.started > 0')
+
+  await server.publish(1, 100)
+  await frozen.until('tab.once.dealt.length === 100')
+  await frozen.freeze()
+  await server.publish(101, 200)
+  await other.until('tab.seen.length === 200 && tab.via() === "websocket"')
+  await other.until('tab.once.dealt.length === 100')
+  expect(await frozen.evaluate('[tab.seen.length, tab.once.running]')).toEqual([100, false])
+  await eventually(() => server.sluice.stats().connections.websocket === 1)
+
+  await frozen.thaw()
+  await frozen.until('tab.seen.length === 200 && tab.via() === "tab"')
+  await server.publish(201, 210)
+  for (const tab of [frozen, other]) {
+    await tab.until('tab.seen.length === 210')
+    expect(await tab.evaluate('tab.seen')).toEqual(upTo(210))
+  }
+  await other.until('tab.once.dealt.length === 110')
+  const dealt = [await frozen.evaluate('tab.once.dealt'), await other.evaluate('tab.once.dealt')]
+  expect(dealt.flat()).toEqual(upTo(210))
+  expect(server.sluice.stats().connections.websocket).toBe(1)
 })
 
 test('tabs of different users never share, also when one logs in as another', async () => {

@@ -86,7 +86,7 @@ export class Tabs {
 
   static async open(browser: Browser, url: string, count: number): Promise<Tabs> {
     const tabs = new Tabs(await browser.newContext(), url)
-    for (let i = 0; i < count; i++) await tabs.add()
+    await Promise.all(Array.from({ length: count }, () => tabs.add()))
     return tabs
   }
 
