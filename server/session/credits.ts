@@ -53,8 +53,11 @@ export class Credits {
     this.#settle()
   }
 
-  /** The consumer has taken so many. More than were sent are not counted: nobody gets a larger window so. */
-  grant(events: number): void {
+  /**
+   * The consumer has taken so many. More than were sent are not counted: nobody gets a larger window so. Returns how
+   * many were.
+   */
+  grant(events: number): number {
     let left = events
     for (let piece = this.#sent[0]; piece && left > 0; piece = this.#sent[0]) {
       const taken = Math.min(left, piece.events)
@@ -67,6 +70,7 @@ export class Credits {
       if (piece.events === 0) this.#sent.shift()
     }
     this.#settle()
+    return events - left
   }
 
   /** Lets all who wait go on: the subscription is over. */

@@ -33,7 +33,8 @@ export const Limits = z.strictObject({
   maxDepth: count.default(64),
   /**
    * What one WebSocket may send in the long run: messages, pings and the messages of a batch, per second; 1,000. A
-   * connection that sends more, once `maxMessageBurst` is used up, is closed (4503, `TOO_MANY_MESSAGES`).
+   * connection that sends more, once `maxMessageBurst` is used up, is closed (4503, `TOO_MANY_MESSAGES`). Credits
+   * for events that it was sent do not count.
    */
   messagesPerSecond: z.number().positive().default(1_000),
   /**

@@ -16,6 +16,11 @@ export class Rate {
     this.#countedAt = clock.now()
   }
 
+  /** Gives back what was taken for something that does not count after all. */
+  giveBack(count: number): void {
+    this.#left = Math.min(this.#burst, this.#left + count)
+  }
+
   /** Takes so many; false when there are not as many left, and then none are taken. */
   take(count: number): boolean {
     const now = this.#clock.now()

@@ -322,7 +322,9 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
   #handle(incoming: Incoming, batchIndex: number, context: Promise<Context>): void {
     if ('granted' in incoming) {
       const { id, events } = incoming.granted
-      this.#credits?.get(id)?.grant(events) // else its stream has just ended
+      const taken = this.#credits?.get(id)?.grant(events) ?? 0 // else its stream has just ended
+      // There are never more of these than events, which we have sent: a small window over a fast line takes many.
+      if (taken > 0) this.#rate.giveBack(1)
       return
     }
     const { message, again, lag, credit, idempotencyKey } = incoming

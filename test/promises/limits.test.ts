@@ -44,6 +44,21 @@ describe('messages per second', () => {
     expect(socket.frames).toEqual([])
   })
 
+  test('do not include what a consumer says it has taken, unless it was not sent so much', async () => {
+    await using app = await startWithNeighbours({ clock: createFakeClock(), limits })
+    await using socket = await RawWebSocket.open(`${app.url}?sluice=1`)
+    const grant = { id: 1, method: 'subscription.credit', params: { events: 1 } }
+    socket.subscribe(1, 'numbers', undefined, { credit: { events: 1, bytes: 1024 * 1024 } })
+    for (let taken = 1; taken <= 100; taken++) {
+      await socket.until(`"data":${taken}}`)
+      socket.send(grant)
+    }
+    socket.send({ id: 1, method: 'subscription.stop' })
+    await socket.until('stopped')
+    for (let i = 0; i < 20; i++) socket.send(grant)
+    expect((await socket.closed).code).toBe(4503)
+  })
+
   test('include pings: a flood of them, from one who takes no goodbye, is cut', async () => {
     await using app = await startWithNeighbours({ limits })
     using tcp = await RawTcp.upgrade(app.port)
