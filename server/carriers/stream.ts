@@ -24,7 +24,7 @@ import { parseRequest } from '../session/incoming.ts'
 import type { Limits } from '../session/limits.ts'
 import { Outlet } from '../session/outlet.ts'
 import { Subscriptions } from '../session/subscriptions.ts'
-import { checkBatchLength, toTask, type Caller, type Context } from '../session/task.ts'
+import { checkBatchLength, Task, type Caller, type Context } from '../session/task.ts'
 import type { Frame, Packing } from '../session/wire.ts'
 import { afterThisTurn } from '../turn.ts'
 import { expiryByEnding, openEventStream, refuse, respondWithError } from './host.ts'
@@ -150,7 +150,7 @@ export class StreamConnection implements Connection, Correspondent {
       const resumed = 'params' in message && message.params.lastEventId !== undefined
       const replies = polled ? new Polled(answers, resumed, () => this.#endAfterThisTurn()) : answers
       if ('refusal' in message) return replies.error(this.#deps.desk.present(message.refusal, this.nowhere()))
-      const task = toTask(
+      const task = new Task(
         message,
         { batchIndex: index, again: message.again, lag: message.lag },
         Promise.resolve(context),

@@ -16,7 +16,7 @@ export interface ObservedCall {
 }
 
 export interface Observation {
-  /** Runs what the call does, once; its result is to be returned as it is. */
+  /** Runs what the call does, and again what ends a subscription; the result is to be returned as it is. */
   run<T>(work: () => T): T
   /** The call is over, a subscription's clean-up included: with an error, or with null, also when its client has left. */
   end(error: unknown): void

@@ -3,28 +3,35 @@ import type { Counters } from '../observe/counters.ts'
 import type { Feeding, Sink, Tally } from '../topics/sink.ts'
 import type { Batch, Replies } from './replies.ts'
 
-export interface SinkCallbacks {
-  /** Called when nothing is taken any more; not so after the signal, which tells both sides. */
-  end(): void
+/** Whose topic it is. */
+export interface SinkOwner {
+  /** After this nothing is taken; it also ends the feed by itself. */
+  readonly signal: AbortSignal
+  /** Nothing is taken any more, for an event could not be encoded: the feed is to end. */
+  sinkFailed(): void
+  /** The feed has ended: with an error of its own, of encoding, or with none. */
+  fed(failure: { readonly thrown: unknown; readonly of: 'source' | 'encoding' } | null): void
   /** Keeps an eye on how far behind it is, until it is disposed of; null where nobody wants to know. */
-  readonly watch: ((feeding: Feeding) => Disposable) | null
+  watch(feeding: Feeding): Disposable | null
 }
 
 /** A class, for an object with getters of its own has a shape of its own, too: 1,500 B each (Node 20). */
-export class TopicSink implements Sink<unknown>, Disposable {
-  /** Why nothing is taken any more. */
-  failure: { readonly thrown: unknown } | null = null
+export class TopicSink implements Sink<unknown> {
+  readonly #owner: SinkOwner
   readonly #replies: Replies
   readonly #counters: Counters
-  readonly #signal: AbortSignal
-  readonly #callbacks: SinkCallbacks
+  /** Why nothing is taken any more. */
+  #failure: { readonly thrown: unknown } | null = null
   #watching: Disposable | null = null
 
-  constructor(replies: Replies, counters: Counters, signal: AbortSignal, callbacks: SinkCallbacks) {
+  constructor(owner: SinkOwner, replies: Replies, counters: Counters) {
+    this.#owner = owner
     this.#replies = replies
     this.#counters = counters
-    this.#signal = signal
-    this.#callbacks = callbacks
+  }
+
+  get signal(): AbortSignal {
+    return this.#owner.signal
   }
 
   get tally(): Tally {
@@ -40,21 +47,23 @@ export class TopicSink implements Sink<unknown>, Disposable {
   }
 
   push(batch: Batch<unknown>): void {
-    if (this.failure || this.#signal.aborted) return
+    if (this.#failure || this.#owner.signal.aborted) return
     try {
       this.#push(batch)
     } catch (thrown) {
-      this.failure = { thrown }
-      this.#callbacks.end()
+      this.#failure = { thrown }
+      this.#owner.sinkFailed()
     }
   }
 
   fedBy(feeding: Feeding): void {
-    this.#watching = this.#callbacks.watch?.(feeding) ?? null
+    this.#watching = this.#owner.watch(feeding)
   }
 
-  [Symbol.dispose](): void {
+  ended(failure: { readonly thrown: unknown } | null): void {
     this.#watching?.[Symbol.dispose]()
+    if (failure) this.#owner.fed({ ...failure, of: 'source' })
+    else this.#owner.fed(this.#failure && { ...this.#failure, of: 'encoding' })
   }
 
   #push(batch: Batch<unknown>): void {

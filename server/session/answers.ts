@@ -71,7 +71,9 @@ export class Answers implements Replies {
   readonly #envelope: Envelope
   readonly #format: Format
   /** What others may have had encoded already; null where nothing is remembered. */
-  readonly #shared: { readonly messages: EncodedMessages; readonly head: Head } | null
+  readonly #shared: EncodedMessages | null
+  /** How its events begin; there from the first one on. */
+  #head: Head | null = null
   /** What may be sent, where the client counts. */
   readonly #credits: Credits | null
 
@@ -81,8 +83,7 @@ export class Answers implements Replies {
     this.#envelope = envelope
     this.#credits = credits
     this.#format = writer.formatFor(path)
-    const messages = writer.encodings.of(this.#format)
-    this.#shared = messages && { messages, head: messages.headOf(envelope) }
+    this.#shared = writer.encodings.of(this.#format)
   }
 
   /** The result of a query or mutation. @throws when it cannot be encoded. */
@@ -106,8 +107,8 @@ export class Answers implements Replies {
   push(batch: Batch<unknown>): void {
     const { outlet } = this.#writer
     if (this.#shared) {
-      const { messages, head } = this.#shared
-      const { packed, bytes } = messages.toMessages(head, batch, outlet.packing)
+      const head = this.#headOf(this.#shared)
+      const { packed, bytes } = this.#shared.toMessages(head, batch, outlet.packing)
       outlet.sendPacked(packed)
       this.#credits?.spend(batch.envelopes.length, bytes)
     } else {
@@ -149,8 +150,7 @@ export class Answers implements Replies {
 
   #tracked(envelope: TrackedEnvelope<unknown>): number {
     if (this.#shared) {
-      const { messages, head } = this.#shared
-      return this.#writer.outlet.send(messages.toMessage(head, envelope))
+      return this.#writer.outlet.send(this.#shared.toMessage(this.#headOf(this.#shared), envelope))
     }
     const [id, data] = envelope
     return this.#result({ type: 'data', data: { id, data }, id })
@@ -158,8 +158,11 @@ export class Answers implements Replies {
 
   #untracked(data: unknown): number {
     if (!this.#shared) return this.#result({ type: 'data', data })
-    const { messages, head } = this.#shared
-    return this.#writer.outlet.send(messages.toUntracked(head, data))
+    return this.#writer.outlet.send(this.#shared.toUntracked(this.#headOf(this.#shared), data))
+  }
+
+  #headOf(messages: EncodedMessages): Head {
+    return (this.#head ??= messages.headOf(this.#envelope))
   }
 
   #result(result: ServerResult): number {

@@ -27,7 +27,7 @@ import { Outlet } from './outlet.ts'
 import { Rate } from './rate.ts'
 import { Reading } from './reading.ts'
 import { Subscriptions } from './subscriptions.ts'
-import { toTask, type Caller, type Context } from './task.ts'
+import { Task, type Caller, type Context } from './task.ts'
 import type { DuplexWire, WireListener } from './wire.ts'
 
 export interface SessionDeps extends SubscriptionDeps, FrameDeps {
@@ -84,7 +84,10 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
     this.#outlet = new Outlet(wire, limits.outletHighWater, deps.counters)
     const formatFor = codec ? (path?: string) => codec.formatFor(path) : deps.formatFor
     this.#writer = new MessageWriter(this.#outlet, formatFor, deps.encodings, deps.desk, this)
-    this.#subscriptions = new Subscriptions(deps, limits.maxSubscriptions)
+    this.#subscriptions = new Subscriptions(deps, limits.maxSubscriptions, id => {
+      this.#credits?.delete(id)
+      this.#settled()
+    })
     this.#caller = { req: guest.req, deps, extensions: guest.extensions, ctx: () => this.#ctx }
     this.#reading = new Reading(wire, this.#outlet, limits.outletHighWater, this)
     this.#rate = new Rate(limits.messagesPerSecond, limits.maxMessageBurst, clock)
@@ -339,21 +342,17 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
     } else if (message.method === 'subscription.stop') {
       this.#subscriptions.stop(id)
     } else if (message.method === 'subscription') {
-      const task = toTask(message, { batchIndex, again, lag }, context, this.#caller)
+      const task = new Task(message, { batchIndex, again, lag }, context, this.#caller)
       try {
-        const { ended } = this.#subscriptions.start(id, task, answers)
+        this.#subscriptions.start(id, task, answers)
         this.#deps.idleWatch.leave(this)
         if (credits) (this.#credits ??= new Map()).set(id, credits)
-        void ended.then(() => {
-          this.#credits?.delete(id)
-          this.#settled()
-        })
       } catch (thrown) {
         answers.error(this.#deps.desk.handle(thrown, task.origin()))
       }
     } else {
       const circumstances = { batchIndex, again, lag, idempotencyKey }
-      void this.#answer(toTask(message, circumstances, context, this.#caller), answers)
+      void this.#answer(new Task(message, circumstances, context, this.#caller), answers)
     }
   }
 

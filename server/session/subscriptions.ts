@@ -13,11 +13,14 @@ export class Subscriptions implements AsyncDisposable {
   readonly #running = new Map<RequestId, Subscription>()
   readonly #deps: SubscriptionDeps
   readonly #max: number
+  readonly #onEnd: (id: RequestId) => void
   #closed = false
 
-  constructor(deps: SubscriptionDeps, max: number) {
+  /** @param onEnd called when one has ended, and its id is free again. */
+  constructor(deps: SubscriptionDeps, max: number, onEnd: (id: RequestId) => void = () => {}) {
     this.#deps = deps
     this.#max = max
+    this.#onEnd = onEnd
   }
 
   get size(): number {
@@ -40,9 +43,8 @@ export class Subscriptions implements AsyncDisposable {
         { data: { limit: this.#max } },
       )
     }
-    const subscription = new Subscription(task, replies, this.#deps)
+    const subscription = new Subscription(task, replies, this.#deps, () => this.#free(id))
     this.#running.set(id, subscription)
-    void subscription.ended.then(() => this.#running.delete(id))
     if (this.#closed) subscription.stop()
     return subscription
   }
@@ -56,6 +58,11 @@ export class Subscriptions implements AsyncDisposable {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all(Array.from(this.#running.values(), running => running[Symbol.asyncDispose]()))
+  }
+
+  #free(id: RequestId): void {
+    this.#running.delete(id)
+    this.#onEnd(id)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

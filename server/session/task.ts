@@ -7,6 +7,7 @@ import { countRefusal, type Counters } from '../observe/counters.ts'
 import { callProcedure, withLastEventId } from '../procedures/call.ts'
 import { callSubscription, type SubscriptionCallDeps } from '../procedures/call-subscription.ts'
 import { withIdempotencyKey } from '../procedures/idempotency-key.ts'
+import type { Origin } from '../procedures/present-error.ts'
 import type { SubscriptionTask } from '../procedures/subscription.ts'
 
 /** Whether an application's `createContext` made one of a peer. It may be made anew later, hence is not in here. */
@@ -31,30 +32,57 @@ export interface Circumstances {
   readonly lag: boolean
 }
 
-/** @param context the caller's; its error is the answer to every request. */
-export function toTask(
-  { method: type, params }: TRPCRequestMessage,
-  { again, batchIndex, lag, idempotencyKey }: Circumstances,
-  context: Promise<Context>,
-  { req, deps, extensions, ctx }: Caller,
-): SubscriptionTask {
-  const { path } = params
-  const input = withLastEventId(params.input, params.lastEventId)
-  return {
-    path,
-    tellPosition: extensions.position,
-    tellLag: extensions.lag && lag,
-    abortErrorEnds: false,
-    origin: () => ({ req, type, path, input, ctx: ctx() }),
-    invoke: async signal => {
-      const made = await context
-      if (!made.ok) throw made.error
-      const call = { path, type, ctx: ctx(), signal, batchIndex, input: async () => input }
-      if (type !== 'subscription') {
-        return withIdempotencyKey(idempotencyKey, () => callProcedure(deps.desk.router, call))
-      }
-      return callSubscription(deps, call, { again, lastEventId: params.lastEventId })
-    },
+/** A request as it is kept while its subscription runs: without the message that it came in. */
+export class Task implements SubscriptionTask {
+  readonly path: string
+  readonly abortErrorEnds = false
+  readonly #type: TRPCRequestMessage['method']
+  readonly #input: unknown
+  readonly #lastEventId: string | undefined
+  readonly #circumstances: Circumstances
+  readonly #context: Promise<Context>
+  readonly #caller: Caller
+
+  /** @param context the caller's; its error is the answer to every request. */
+  constructor(
+    { method, params }: TRPCRequestMessage,
+    circumstances: Circumstances,
+    context: Promise<Context>,
+    caller: Caller,
+  ) {
+    this.path = params.path
+    this.#type = method
+    this.#input = withLastEventId(params.input, params.lastEventId)
+    this.#lastEventId = params.lastEventId
+    this.#circumstances = circumstances
+    this.#context = context
+    this.#caller = caller
+  }
+
+  get tellPosition(): boolean {
+    return this.#caller.extensions.position
+  }
+
+  get tellLag(): boolean {
+    return this.#caller.extensions.lag && this.#circumstances.lag
+  }
+
+  origin(): Origin {
+    const { req, ctx } = this.#caller
+    return { req, type: this.#type, path: this.path, input: this.#input, ctx: ctx() }
+  }
+
+  async invoke(signal: AbortSignal): Promise<unknown> {
+    const made = await this.#context
+    if (!made.ok) throw made.error
+    const { deps, ctx } = this.#caller
+    const { again, batchIndex, idempotencyKey } = this.#circumstances
+    const input = () => Promise.resolve(this.#input)
+    const call = { path: this.path, type: this.#type, ctx: ctx(), signal, batchIndex, input }
+    if (this.#type !== 'subscription') {
+      return withIdempotencyKey(idempotencyKey, () => callProcedure(deps.desk.router, call))
+    }
+    return callSubscription(deps, call, { again, lastEventId: this.#lastEventId })
   }
 }
 

@@ -10,9 +10,9 @@ import type { Retention, Store, StoredRecord } from '../stores/store.ts'
 import { Hub } from './hub.ts'
 import { Log } from './log.ts'
 import { Folding } from './snapshot.ts'
-import { toStream } from './stream.ts'
+import { SubscriberStream } from './stream.ts'
 import type { TopicStream } from './stream.ts'
-import { Subscriber } from './subscriber.ts'
+import { Subscriber, type SubscribedLog } from './subscriber.ts'
 import type { GapPolicy } from './reader.ts'
 import { checkWhenSlow } from './when-slow.ts'
 import type { WhenSlow } from './when-slow.ts'
@@ -44,9 +44,7 @@ export interface LogSubscription<Item> {
   readonly whenSlow?: WhenSlow<Item>
 }
 
-interface LogInUse<Item> {
-  readonly hub: Hub<Item>
-  readonly folding: Folding<Item, unknown> | null
+interface LogInUse<Item> extends SubscribedLog<Item> {
   readonly leave: () => void
   users: number
   linger: Timer | null
@@ -64,21 +62,8 @@ export class Logs<Item> {
   subscribe(key: string, subscription: LogSubscription<Item>): TopicStream<Item> {
     const { after, from = 'end', signal, filter, whenSlow = 'wait' } = subscription
     checkWhenSlow(whenSlow)
-    const { hub, folding } = this.#acquire(key)
-    const subscriber = new Subscriber({
-      hub,
-      folding,
-      onGap: this.#options.onGap,
-      after,
-      from,
-      filter,
-      whenSlow,
-      signal,
-      clock: this.#options.clock,
-      isLast: this.#options.isLast,
-      onEnd: () => this.#release(key, hub),
-    })
-    return toStream(subscriber, after === undefined && folding === null)
+    const options = { after, from, filter, whenSlow, signal }
+    return new SubscriberStream(new Subscriber(this.#acquire(key), options))
   }
 
   /** Tells the subscribers here what this process has appended. */
@@ -88,10 +73,10 @@ export class Logs<Item> {
 
   /** Saves the folded state in the background, if it is time to. */
   checkpoint(key: string, offset: Offset): void {
-    const { hub, folding } = this.#acquire(key)
-    Promise.resolve(folding?.checkpoint(offset))
+    const log = this.#acquire(key)
+    Promise.resolve(log.folding?.checkpoint(offset))
       .catch(thrown => this.#options.onError(toError(thrown)))
-      .finally(() => this.#release(key, hub))
+      .finally(() => log.release())
   }
 
   #acquire(key: string): LogInUse<Item> {
@@ -120,6 +105,7 @@ export class Logs<Item> {
       isLast,
       checkpointEvery,
       retain,
+      onGap,
     } = this.#options
     const hub = new Hub<Item>({
       log: new Log(store, topic, key),
@@ -130,7 +116,9 @@ export class Logs<Item> {
       onError,
     })
     const folding = fold ? new Folding(hub, { fold, isLast, checkpointEvery, retain }) : null
-    return { hub, folding, leave: this.#options.onUse?.(key) ?? (() => {}), users: 0, linger: null }
+    const leave = this.#options.onUse?.(key) ?? (() => {})
+    const release = () => this.#release(key, hub)
+    return { hub, folding, onGap, isLast, clock, release, leave, users: 0, linger: null }
   }
 
   #release(key: string, hub: Hub<Item>): void {

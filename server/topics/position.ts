@@ -1,16 +1,13 @@
 /**
  * Where a subscription begins, for whoever opened it: a client that knows it can resume a subscription that never
- * delivered an event. Declared by the iterable's maker, looked up by the session when a resolver has returned that
- * very iterable, unwrapped: an application that wraps it may speak of other places in ids of its own.
+ * delivered an event. Said by the iterable that a resolver has returned, and not through what is wrapped around it: an
+ * application that wraps it may speak of other places in ids of its own.
  */
-const positions = new WeakMap<object, () => Promise<string>>()
 
-/** Declares how to learn the position of an iterable. */
-export function declarePosition(iterable: object, position: () => Promise<string>): void {
-  positions.set(iterable, position)
-}
+/** Under which an iterable says where it begins; null where it does not know. */
+export const begins = Symbol('begins')
 
 /** The cursor at which an iterable begins, or `null` where that is not known. */
 export function positionOf(iterable: object): Promise<string> | null {
-  return positions.get(iterable)?.() ?? null
+  return (iterable as { readonly [begins]?: () => Promise<string> | null })[begins]?.() ?? null
 }

@@ -29,25 +29,30 @@ export type GapPolicy =
   /** Deliver a `Gap`, then go on at the end of the log. */
   | 'latest'
 
-export interface ReaderOptions<Item> {
+/** What readers of one log have in common. */
+export interface ReadLog<Item> {
   readonly hub: Hub<Item>
   readonly folding: Folding<Item, unknown> | null
   readonly onGap: GapPolicy
+  /** Nothing comes after this item; `null` where there is no such item. */
+  readonly isLast: ((item: Item) => boolean) | null
+}
+
+export interface ReaderOptions<Item> {
   /** Where to go on; `undefined` for a newcomer. */
   readonly after: string | undefined
   readonly from: 'start' | 'end'
   /** Which events to leave out. */
   readonly filter: ((item: Item) => boolean) | undefined
   readonly whenSlow: WhenSlow<Item>
-  /** Nothing comes after this item; `null` where there is no such item. */
-  readonly isLast: ((item: Item) => boolean) | null
 }
 
 export type Delivered<Item> = Envelope<Item | Gap | Snapshot<unknown>>
 
 export class Reader<Item> {
-  readonly #options: ReaderOptions<Item>
-  readonly #hub: Hub<Item>
+  readonly whenSlow: WhenSlow<Item>
+  readonly #log: ReadLog<Item>
+  readonly #filter: ((item: Item) => boolean) | undefined
 
   #place: LogPlace = { epoch: unborn, offset: 0 }
   /** What was read ahead: at most one page, or what a start or gap puts before the next item. */
@@ -62,12 +67,16 @@ export class Reader<Item> {
   #ended = false
   #wake: (() => void) | null = null
 
-  constructor(options: ReaderOptions<Item>) {
-    this.#options = options
-    this.#hub = options.hub
-    const { whenSlow } = options
+  constructor(log: ReadLog<Item>, { filter, whenSlow }: ReaderOptions<Item>) {
+    this.#log = log
+    this.#filter = filter
+    this.whenSlow = whenSlow
     const conflates = whenSlow !== 'wait' && whenSlow.policy === 'conflate'
     this.#conflation = conflates ? new Conflation(whenSlow.by) : null
+  }
+
+  get #hub(): Hub<Item> {
+    return this.#log.hub
   }
 
   get ended(): boolean {
@@ -112,8 +121,8 @@ export class Reader<Item> {
   }
 
   /** Finds the place to begin at. Rejects with what is wrong with the cursor. */
-  async start(): Promise<void> {
-    const { after, from, folding } = this.#options
+  async start({ after, from }: ReaderOptions<Item>): Promise<void> {
+    const { folding } = this.#log
     if (after !== undefined) return this.#resume(after)
     // Asked for at once: what is published from now on belongs to a newcomer.
     const end = await this.#hub.endOfLog()
@@ -154,8 +163,7 @@ export class Reader<Item> {
   /** Takes a batch that follows this place, and moves behind it. Returns what of it is to be delivered. */
   accept(batch: Batch<Item>): Batch<Item> {
     this.#place = { epoch: this.#hub.epoch, offset: batch.to }
-    const { filter, isLast } = this.#options
-    return filter || isLast ? this.#select(batch.envelopes, batch.from) : batch
+    return this.#filter || this.#log.isLast ? this.#select(batch.envelopes, batch.from) : batch
   }
 
   #select<T>(slots: readonly (Envelope<T> | null)[], from: number): Batch<T> {
@@ -202,7 +210,7 @@ export class Reader<Item> {
   }
 
   #dropOldest(): void {
-    const { whenSlow } = this.#options
+    const { whenSlow } = this
     if (whenSlow === 'wait' || whenSlow.policy !== 'drop-oldest' || this.#ahead.length > 0) return
     const { epoch, offset } = this.#place
     const dropped = this.#hub.head - whenSlow.maxLag - offset
@@ -216,10 +224,10 @@ export class Reader<Item> {
   #passes(envelope: Delivered<Item>): boolean {
     const item = envelope[1]
     if (isControl(item)) {
-      if (this.#options.isLast?.(item as Item)) this.end()
+      if (this.#log.isLast?.(item as Item)) this.end()
       return true
     }
-    return this.#options.filter?.(item as Item) ?? true
+    return this.#filter?.(item as Item) ?? true
   }
 
   /** The next slot from the ring, synchronously; `undefined` when it is not to be had so. */
@@ -303,7 +311,7 @@ export class Reader<Item> {
       return this.#meetGap('trimmed')
     }
     // Who has seen the last item has seen the whole stream: it must not wait for more.
-    if (this.#options.isLast && place.offset > 0) await this.#endIfLast(this.#options.isLast)
+    if (this.#log.isLast && place.offset > 0) await this.#endIfLast(this.#log.isLast)
   }
 
   async #endIfLast(isLast: (item: Item) => boolean): Promise<void> {
@@ -320,7 +328,7 @@ export class Reader<Item> {
   }
 
   async #meetGap(reason: 'trimmed' | 'reborn'): Promise<void> {
-    const { onGap, folding } = this.#options
+    const { onGap, folding } = this.#log
     this.#metGap = true
     if (onGap === 'snapshot' && folding) return this.#giveSnapshot(folding)
     if (onGap === 'latest') {

@@ -7,6 +7,10 @@ import type { Batch } from './batch.ts'
 export interface Sink<Item> {
   /** Takes consecutive items, right after those of the call before. Must not throw. */
   push(batch: Batch<Item>): void
+  /** Nothing more comes: the stream has ended by itself or was told to (null), or has failed. Called once. */
+  ended(failure: { readonly thrown: unknown } | null): void
+  /** A signal after which it calls `return()` by itself, so that the stream need not listen to it. */
+  readonly signal?: AbortSignal
   /** Null while there is room for more; else a promise that settles when there is again, or nobody wants more. */
   readonly room: Promise<void> | null
   /** How many items it takes while there is room; left out by those who take any batch. */
@@ -51,17 +55,16 @@ export function createTally(): Tally {
   }
 }
 
-/** Delivers to a sink until the stream has ended, or was told to by its `return()`. Rejects as the iteration would. */
-export type Feed<Item> = (sink: Sink<Item>) => Promise<void>
+/** Delivers to a sink until the stream has ended, or was told to by its `return()`. Called at most once. */
+export type Feed = (sink: Sink<unknown>) => void
 
-const feeds = new WeakMap<object, Feed<unknown>>()
-
-/** Declares that an iterable can also push. */
-export function declareFeed(iterable: object, feed: Feed<unknown>): void {
-  feeds.set(iterable, feed)
-}
+/**
+ * Under which an iterable says how it pushes. It answers null through anything but the very object that was made: what
+ * is wrapped around it, a proxy say, may change what passes.
+ */
+export const feeds = Symbol('feeds')
 
 /** How to be pushed to by an iterable, in place of iterating it; `null` where it knows of no such thing. */
-export function feedOf(iterable: object): Feed<unknown> | null {
-  return feeds.get(iterable) ?? null
+export function feedOf(iterable: object): Feed | null {
+  return (iterable as { readonly [feeds]?: () => Feed | null })[feeds]?.() ?? null
 }

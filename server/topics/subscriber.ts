@@ -5,56 +5,73 @@
  *     asked:   starting --> reading <--> waiting (for the hub to move)  --> ended
  *     pushing: starting --> behind  <--> live    (in the hub's loop)    --> ended
  *                              (return, abort, error or the last item end it from anywhere)
+ *
+ * One that is live holds no promise, closure or suspended function: most subscribers wait most of the time.
  */
 import type { Clock } from '../../shared/clock.ts'
 import type { Cursor } from '../../shared/protocol/cursor.ts'
 import type { Batch } from './batch.ts'
-import type { Hub, LiveSubscriber } from './hub.ts'
+import type { LiveSubscriber } from './hub.ts'
 import { Reader } from './reader.ts'
-import type { Delivered, ReaderOptions } from './reader.ts'
+import type { Delivered, ReaderOptions, ReadLog } from './reader.ts'
 import type { Feeding, Sink, Tally } from './sink.ts'
 import { roomWithin } from './when-slow.ts'
 
+/** The log of a subscriber: what is the same for all of them. */
+export interface SubscribedLog<Item> extends ReadLog<Item> {
+  readonly clock: Clock
+  /** Called once by each subscriber, however it ends. */
+  release(): void
+}
+
 export interface SubscriberOptions<Item> extends ReaderOptions<Item> {
   readonly signal: AbortSignal | undefined
-  readonly clock: Clock
-  /** Called once, however the subscriber ends. */
-  readonly onEnd: () => void
 }
 
 const done = { done: true, value: undefined } as const
+const settled = Promise.resolve()
 
-export class Subscriber<Item> implements Feeding {
-  readonly #options: SubscriberOptions<Item>
+export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
+  readonly #log: SubscribedLog<Item>
   readonly #reader: Reader<Item>
-  readonly #started: Promise<void>
+  #started: Promise<void>
+  /** Whether it comes back with a cursor. */
+  readonly #resumes: boolean
+  #signal: AbortSignal | undefined
+  #onAbort: (() => void) | null = null
   #released = false
-  /** Its place in the hub's loop, while it is live. */
-  #liveness: Live<Item> | null = null
+
+  /** Who is pushed to, if anybody is. */
+  #sink: Sink<unknown> | null = null
+  /** Whether it is in the hub's loop. */
+  #live = false
 
   // Calls of next() that overlap are answered in order: how many there are, and the latest one.
   #overlapping = 0
-  #latest: Promise<unknown> = Promise.resolve()
+  #latest: Promise<unknown> = settled
 
-  constructor(options: SubscriberOptions<Item>) {
-    this.#options = options
-    this.#reader = new Reader(options)
-    options.signal?.addEventListener('abort', this.#onAbort)
-    if (options.signal?.aborted) this.#end()
+  constructor(log: SubscribedLog<Item>, options: SubscriberOptions<Item>) {
+    const { signal } = options
+    this.#log = log
+    this.#reader = new Reader(log, options)
+    this.#signal = signal
+    this.#resumes = options.after !== undefined
+    if (signal?.aborted) this.#end()
+    else if (signal) signal.addEventListener('abort', (this.#onAbort = () => this.#end()))
     // Started at once, and not by the first next(): what is published from now on belongs to the subscriber.
-    this.#started = this.#reader.ended ? Promise.resolve() : this.#reader.start()
+    this.#started = this.#reader.ended ? settled : this.#reader.start(options)
     // Heard by the first next(), or by nobody if there is none.
     this.#started.catch(() => {})
   }
 
-  /** The cursor at which the subscriber begins; rejects as the first `next()` would. */
-  async position(): Promise<Cursor> {
-    await this.#started
-    return this.#reader.cursor
+  /** The cursor at which the subscriber begins, if a client may resume from there; rejects as the first `next()`. */
+  position(): Promise<Cursor> | null {
+    // A client whose first item is a state has yet to get it, and one that comes back has its cursor.
+    return this.#resumes || this.#log.folding ? null : this.#position()
   }
 
   get live(): boolean {
-    return this.#liveness !== null
+    return this.#live
   }
 
   get lag(): number {
@@ -77,16 +94,44 @@ export class Subscriber<Item> implements Feeding {
     return done
   }
 
-  /** Pushes everything to a sink; settles when the subscriber has ended, rejects as `next()` would. */
-  async feed(sink: Sink<unknown>): Promise<void> {
-    const reader = this.#reader
-    const { tally } = sink
-    let resuming = this.#options.after !== undefined
-    reader.tally = tally
-    tally?.feeding.add(this)
+  /** Pushes everything to a sink, until the subscriber has ended, or has failed as `next()` would. */
+  feed(sink: Sink<unknown>): void {
+    this.#sink = sink
+    this.#reader.tally = sink.tally
+    sink.tally?.feeding.add(this)
+    if (this.#signal === sink.signal) this.#deafen()
     sink.fedBy?.(this)
+    void this.#catchUp(sink, true)
+  }
+
+  /** From the hub's loop. */
+  take(batch: Batch<Item>): void {
+    const sink = this.#sink
+    if (!sink) return
+    // It stays where it is, and reads as many as there is room for from the ring.
+    if (batch.envelopes.length > (sink.capacity ?? Infinity)) return this.#fallBehind(sink)
+    deliver(sink, this.#reader.accept(batch))
+    if (sink.room || this.#reader.ended) this.#fallBehind(sink)
+  }
+
+  /** From the hub's loop. */
+  interrupted(): void {
+    if (this.#sink) this.#fallBehind(this.#sink)
+  }
+
+  async #position(): Promise<Cursor> {
+    await this.#started
+    return this.#reader.cursor
+  }
+
+  /** Pushes what there is, until the subscriber is live or has ended. Never rejects. */
+  async #catchUp(sink: Sink<unknown>, first = false): Promise<void> {
+    const reader = this.#reader
     try {
-      if (!reader.ended) await this.#started
+      // Waits in any case: whoever has just left the hub's loop must not join again while it goes round.
+      await (reader.ended ? settled : this.#started)
+      this.#started = settled // lets go of what the start has held
+      let resuming = first && this.#resumes
       while (!reader.ended) {
         // Once, and not until there is room: who has waited has its turn, or a flood would always be first again.
         if (sink.room) await this.#waitFor(sink.room)
@@ -94,32 +139,41 @@ export class Subscriber<Item> implements Feeding {
         const batch = reader.takeBatch(sink.capacity)
         if (resuming) {
           resuming = false
-          if (tally) countResume(tally, reader, batch !== null)
+          if (sink.tally) countResume(sink.tally, reader, batch !== null)
         }
         if (batch) deliver(sink, batch)
-        else if (reader.atHead) await this.#live(sink)
+        else if (reader.atHead) return this.#goLive()
         else await reader.readOn()
       }
-    } finally {
-      tally?.feeding.delete(this)
-      this.#end()
+      this.#endFeed(sink, null)
+    } catch (thrown) {
+      this.#endFeed(sink, { thrown })
     }
   }
 
   #waitFor(room: Promise<void>): Promise<void> {
-    const { whenSlow, clock } = this.#options
+    const { whenSlow } = this.#reader
     const disconnects = whenSlow !== 'wait' && whenSlow.policy === 'disconnect'
-    return disconnects ? roomWithin(room, whenSlow.afterMs, clock) : room
+    return disconnects ? roomWithin(room, whenSlow.afterMs, this.#log.clock) : room
   }
 
-  /** In the hub's loop, until the sink is full, the hub interrupts, or the subscriber ends. */
-  #live(sink: Sink<unknown>): Promise<void> {
-    return new Promise(resolve => {
-      this.#liveness = new Live(sink, this.#reader, this.#options.hub, () => {
-        this.#liveness = null
-        resolve()
-      })
-    })
+  /** Into the hub's loop, until the sink is full, the hub interrupts, or the subscriber ends. */
+  #goLive(): void {
+    this.#live = true
+    this.#log.hub.join(this)
+  }
+
+  #fallBehind(sink: Sink<unknown>): void {
+    if (!this.#live) return
+    this.#live = false
+    this.#log.hub.leave(this)
+    void this.#catchUp(sink)
+  }
+
+  #endFeed(sink: Sink<unknown>, failure: { readonly thrown: unknown } | null): void {
+    sink.tally?.feeding.delete(this)
+    this.#end()
+    sink.ended(failure)
   }
 
   async #take(): Promise<IteratorResult<Delivered<Item>, undefined>> {
@@ -142,47 +196,19 @@ export class Subscriber<Item> implements Feeding {
     }
   }
 
-  readonly #onAbort = (): void => this.#end()
+  #deafen(): void {
+    if (this.#onAbort) this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#onAbort = null
+    this.#signal = undefined
+  }
 
   #end(): void {
     if (this.#released) return
     this.#released = true
     this.#reader.end()
-    this.#liveness?.leave()
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    this.#options.onEnd()
-  }
-}
-
-/** A subscriber in the hub's loop. */
-class Live<Item> implements LiveSubscriber<Item> {
-  readonly #sink: Sink<unknown>
-  readonly #reader: Reader<Item>
-  readonly #hub: Hub<Item>
-  readonly #left: () => void
-
-  constructor(sink: Sink<unknown>, reader: Reader<Item>, hub: Hub<Item>, left: () => void) {
-    this.#sink = sink
-    this.#reader = reader
-    this.#hub = hub
-    this.#left = left
-    hub.join(this)
-  }
-
-  take(batch: Batch<Item>): void {
-    // It stays where it is, and reads as many as there is room for from the ring.
-    if (batch.envelopes.length > (this.#sink.capacity ?? Infinity)) return this.leave()
-    deliver(this.#sink, this.#reader.accept(batch))
-    if (this.#sink.room || this.#reader.ended) this.leave()
-  }
-
-  interrupted(): void {
-    this.leave()
-  }
-
-  leave(): void {
-    this.#hub.leave(this)
-    this.#left()
+    if (this.#sink) this.#fallBehind(this.#sink)
+    this.#deafen()
+    this.#log.release()
   }
 }
 

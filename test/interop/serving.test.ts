@@ -4,7 +4,7 @@ import http2 from 'node:http2'
 import { initTRPC, tracked } from '@trpc/server'
 import { describe, expect, test } from 'vitest'
 import { createSluice, serve, type SluiceOptions } from 'trpc-sluice/server'
-import { declarePosition } from '../../server/topics/position.ts'
+import { begins } from '../../server/topics/position.ts'
 import { eventually } from '../kit/deadline.ts'
 import { createFakeClock } from '../kit/fake-clock.ts'
 import { listen } from './support/peers.ts'
@@ -17,8 +17,7 @@ function positioned(position: () => Promise<string>) {
   const stream = (async function* () {
     yield tracked('p.2', 'second')
   })()
-  declarePosition(stream, position)
-  return stream
+  return Object.assign(stream, { [begins]: position })
 }
 
 const router = t.router({

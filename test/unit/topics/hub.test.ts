@@ -1,7 +1,6 @@
 import { createTopic } from '../../../server/topics/topic.ts'
 import type { Batch } from '../../../server/topics/batch.ts'
 import { feedOf } from '../../../server/topics/sink.ts'
-import type { Feed } from '../../../server/topics/sink.ts'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { eventually } from '../../kit/deadline.ts'
@@ -12,12 +11,14 @@ test('those who come back to one place are sent the same batches, up to what cam
   const { signal } = gone
   const come = (after?: string, capacity?: number) => {
     const batches: Batch<unknown>[] = []
-    const feed = feedOf(topic.subscribe('k', { after, signal })) as Feed<unknown>
-    const ended = feed({
-      push: batch => void batches.push(batch),
-      room: null,
-      ...(capacity !== undefined && { capacity }),
-    })
+    const ended = new Promise(resolve =>
+      feedOf(topic.subscribe('k', { after, signal }))?.({
+        push: batch => void batches.push(batch),
+        room: null,
+        ...(capacity !== undefined && { capacity }),
+        ended: resolve,
+      }),
+    )
     const seen = () => batches.flatMap(({ envelopes }) => envelopes.map(([, n]) => n))
     return { batches, ended, seen }
   }

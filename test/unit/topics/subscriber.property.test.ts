@@ -5,7 +5,6 @@ import { memoryStore } from '../../../server/stores/memory.ts'
 import { createTopic } from '../../../server/topics/topic.ts'
 import type { Envelope } from '../../../server/topics/envelope.ts'
 import { feedOf } from '../../../server/topics/sink.ts'
-import type { Feed } from '../../../server/topics/sink.ts'
 import type { TopicStream } from '../../../server/topics/stream.ts'
 import { isSluiceError } from '../../../shared/errors.ts'
 import { isGap, isSnapshot } from '../../../shared/items.ts'
@@ -89,8 +88,13 @@ function toPulled(stream: TopicStream<unknown>): AsyncIterator<Envelope<unknown>
   let room: Promise<void> | null = null
   const close = () => (room = new Promise(resolve => (askedFor = resolve)))
   close()
-  const feed = feedOf(stream) as Feed<unknown>
-  const ended = feed({
+  let end: (failure: { readonly thrown: unknown } | null) => void = () => {}
+  const ended = new Promise<void>((resolve, reject) => {
+    end = failure => (failure ? reject(failure.thrown) : resolve())
+  })
+  ended.catch(() => {}) // heard by next()
+  feedOf(stream)?.({
+    ended: failure => end(failure),
     push(batch) {
       taken.push(...batch.envelopes)
       close()
@@ -100,7 +104,6 @@ function toPulled(stream: TopicStream<unknown>): AsyncIterator<Envelope<unknown>
       return room
     },
   })
-  ended.catch(() => {})
   return {
     async next() {
       if (taken.length === 0) {

@@ -3,7 +3,6 @@ import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { createTally, feedOf } from '../../../server/topics/sink.ts'
-import type { Feed } from '../../../server/topics/sink.ts'
 
 const Price = z.object({ symbol: z.string(), price: z.number() })
 
@@ -55,15 +54,13 @@ test('drop-oldest keeps the latest events and says how many it has dropped', asy
 test('a connection that takes nothing ends the subscription after its time, and not before', async () => {
   const { clock, topic } = prices()
   const stream = topic.subscribe('all', { whenSlow: { policy: 'disconnect', afterMs: 1000 } })
-  const feed = feedOf(stream) as Feed<unknown>
-  const ended = feed({ push: () => {}, room: new Promise(() => {}) }).then(
-    () => 'ended',
-    (error: { code: string }) => error.code,
+  const ended = new Promise(resolve =>
+    feedOf(stream)?.({ push: () => {}, room: new Promise(() => {}), ended: resolve }),
   )
   await clock.advance(999)
   expect(await Promise.race([ended, 'running'])).toBe('running')
   await clock.advance(1)
-  expect(await ended).toBe('STALLED')
+  expect(await ended).toMatchObject({ thrown: { code: 'STALLED' } })
 })
 
 test('what a reader does not get because it was slow is counted by its policy', async () => {
@@ -76,7 +73,9 @@ test('what a reader does not get because it was slow is counted by its policy', 
   let makeRoom = () => {}
   const room = new Promise<void>(resolve => (makeRoom = resolve))
   const streams = policies.map(whenSlow => topic.subscribe('all', { whenSlow }))
-  const fed = streams.map(stream => (feedOf(stream) as Feed<unknown>)({ push: () => {}, room, tally }))
+  const fed = streams.map(
+    stream => new Promise(ended => feedOf(stream)?.({ push: () => {}, room, tally, ended })),
+  )
   await publish(['A', 1], ['A', 2], ['A', 3], ['B', 1], ['A', 4])
   await new Promise(resolve => setImmediate(resolve)) // until the hub knows of all of them
   expect(Array.from(tally.feeding, ({ live, lag }) => [live, lag])).toEqual([
