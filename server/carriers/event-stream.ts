@@ -12,17 +12,21 @@ import type { Batch, Replies } from '../procedures/replies.ts'
 import type { Outlet } from '../session/outlet.ts'
 import { pingInterval, Pulse, type SseConfig } from './pulse.ts'
 
-export interface EventStreamOptions {
-  readonly router: AnyTRPCRouter
+/** What it needs of its server. */
+export interface EventStreamDeps {
+  readonly desk: { readonly router: AnyTRPCRouter }
   readonly encodings: Encodings
-  readonly extensions: Extensions
   readonly clock: Clock
+}
+
+/** Whose response it is. */
+export interface EventStreamOwner {
   /** Sends the head. @throws when there can be no stream; `fail` is called then, and nothing else. */
   open(): Outlet
   /** Answers with an error in place of a stream. */
   fail(shape: TRPCErrorShape): void
   /** Asks for the end of the subscription. */
-  stop(): void
+  dismiss(): void
 }
 
 /** tRPC's grace for what follows the first value under `emitAndEndImmediately`, in milliseconds. */
@@ -32,41 +36,44 @@ export class EventStream implements Replies, Disposable {
   /** The reader counts by reading. */
   readonly capacity = Infinity
 
-  readonly #options: EventStreamOptions
+  readonly #deps: EventStreamDeps
+  readonly #extensions: Extensions
+  readonly #owner: EventStreamOwner
   readonly #config: SseConfig
   /** Null until the head is sent. */
   #outlet: Outlet | null = null
   /** True when the head could not be made. */
   #failed = false
-
-  #pingMs = Infinity
   #pulse: Pulse | null = null
   #emitTimer: Timer | null = null
 
-  constructor(options: EventStreamOptions) {
-    this.#options = options
-    this.#config = options.router._def._config.sse ?? {}
+  constructor(deps: EventStreamDeps, extensions: Extensions, owner: EventStreamOwner) {
+    this.#deps = deps
+    this.#extensions = extensions
+    this.#owner = owner
+    this.#config = deps.desk.router._def._config.sse ?? noConfig
   }
 
   started(position: string | null): void {
+    let pingMs: number
     try {
-      this.#pingMs = pingInterval(this.#config, this.#options.extensions)
-      this.#outlet = this.#options.open()
+      pingMs = pingInterval(this.#config, this.#extensions)
+      this.#outlet = this.#owner.open()
     } catch (thrown) {
       this.#failed = true
       throw thrown
     }
-    const hello = { ...this.#config.client, ...this.#extensionsOf(position) }
+    const hello = { ...this.#config.client, ...this.#extended(position, pingMs) }
     this.#send(formatSseControl(sseEvent.connected, JSON.stringify(hello)))
-    if (this.#pingMs !== Infinity) this.#pulse = this.#startPulse(this.#pingMs)
+    if (pingMs !== Infinity) this.#pulse = this.#startPulse(pingMs)
   }
 
   next(value: unknown): void {
-    if (isTrackedEnvelope(value)) this.#send(this.#options.encodings.toEvent(value))
+    if (isTrackedEnvelope(value)) this.#send(this.#deps.encodings.toEvent(value))
     else this.#send(formatSseData(this.#toJson(value)))
     // Values that come at once are let through; then the client comes back for more.
     if (this.#config.emitAndEndImmediately) {
-      this.#emitTimer ??= this.#options.clock.after(emitGraceMs, () => this.#options.stop())
+      this.#emitTimer ??= this.#deps.clock.after(emitGraceMs, () => this.#owner.dismiss())
     }
   }
 
@@ -74,7 +81,7 @@ export class EventStream implements Replies, Disposable {
     if (this.#config.emitAndEndImmediately) {
       for (const envelope of batch.envelopes) this.next(envelope)
     } else if (this.#outlet) {
-      this.#outlet.sendPacked(this.#options.encodings.toEvents(batch, this.#outlet.packing))
+      this.#outlet.sendPacked(this.#deps.encodings.toEvents(batch, this.#outlet.packing))
       this.#pulse?.sent()
     }
   }
@@ -91,7 +98,7 @@ export class EventStream implements Replies, Disposable {
     } catch {
       // The head could not be made, either. The error at hand came first, and is what is told.
     }
-    if (this.#failed) this.#options.fail(shape)
+    if (this.#failed) this.#owner.fail(shape)
     else this.#send(formatSseControl(sseEvent.error, this.#toJson(shape, unpresentable) ?? 'null'))
   }
 
@@ -112,11 +119,14 @@ export class EventStream implements Replies, Disposable {
   }
 
   /** What `connected` says beyond tRPC's own members; to a stock client that is nothing. */
-  #extensionsOf(position: string | null): { readonly position?: string; readonly pingMs?: number } {
-    const tellPing = this.#options.extensions.heartbeats && this.#pingMs !== Infinity
+  #extended(
+    position: string | null,
+    pingMs: number,
+  ): { readonly position?: string; readonly pingMs?: number } {
+    const tellPing = this.#extensions.heartbeats && pingMs !== Infinity
     return {
       ...(position === null ? {} : { position }),
-      ...(tellPing ? { pingMs: this.#pingMs } : {}),
+      ...(tellPing ? { pingMs } : {}),
     }
   }
 
@@ -125,7 +135,7 @@ export class EventStream implements Replies, Disposable {
       // A reader that does not take what is there would not take a ping either.
       if (!this.room) this.#send(formatSseControl(sseEvent.ping, ''))
     }
-    return new Pulse({ clock: this.#options.clock, everyMs, beat })
+    return new Pulse({ clock: this.#deps.clock, everyMs, beat })
   }
 
   #send(text: string): void {
@@ -134,7 +144,7 @@ export class EventStream implements Replies, Disposable {
   }
 
   #toJson(value: unknown, fallback?: unknown): string | undefined {
-    const { output } = this.#options.router._def._config.transformer
+    const { output } = this.#deps.desk.router._def._config.transformer
     try {
       return JSON.stringify(output.serialize(value))
     } catch (failure) {
@@ -143,3 +153,5 @@ export class EventStream implements Replies, Disposable {
     }
   }
 }
+
+const noConfig: SseConfig = {}

@@ -76,6 +76,10 @@ function toHost(req: Request, resolve: (response: Response) => void, deps: HttpD
   return {
     req,
     gone: gone.signal,
+    listen(listener) {
+      gone.signal.addEventListener('abort', () => listener.gone(), { once: true })
+      if (gone.signal.aborted) listener.gone()
+    },
     refusal: null,
     createContext: info => deps.createContext({ req, resHeaders, info }),
     readBody: () => withLimit(req, deps.maxBodyBytes).text(),

@@ -27,6 +27,8 @@ export interface ResponseHost {
   readonly req: NodeRequest | Request
   /** Aborted when the peer is gone. */
   readonly gone: AbortSignal
+  /** Has one listener told when the peer is gone; at once, if it is. */
+  listen(listener: HostListener): void
   /** A refusal by the host's middleware, which the client is to be told. */
   readonly refusal: TRPCError | null
   createContext(info: TRPCRequestInfo): unknown
@@ -36,6 +38,11 @@ export interface ResponseHost {
   open(status: number, headers: Headers): ResponseWire
   /** Sends a whole response. */
   respond(status: number, headers: Headers, body: string): void
+}
+
+export interface HostListener {
+  /** The peer is gone. */
+  gone(): void
 }
 
 export interface StreamingDeps extends SubscriptionDeps {

@@ -1,34 +1,45 @@
 import { TRPCError } from '@trpc/server'
 import type { AnyTRPCRouter } from '@trpc/server'
-import type { SubscriptionRequest } from './request.ts'
+import type { RequestHead } from './request.ts'
 
 /** The input of a request, read when a parser asks for it, and once. */
-export interface RawInput {
+export class RawInput {
+  readonly #router: AnyTRPCRouter
+  readonly #body: { readBody(): Promise<string> }
+  /** Null when it has been read: it is not needed any more. */
+  #head: RequestHead | null
+  #reading: Promise<unknown> | null = null
+  #value: unknown = undefined
+
+  constructor(head: RequestHead, router: AnyTRPCRouter, body: { readBody(): Promise<string> }) {
+    this.#router = router
+    this.#body = body
+    this.#head = head
+  }
+
   /** @throws TRPCError `BAD_REQUEST` when it is not JSON, or the transformer refuses it. */
-  read(): Promise<unknown>
+  read(): Promise<unknown> {
+    if (this.#head) {
+      this.#reading = this.#read(this.#head)
+      this.#head = null
+    }
+    return this.#reading ?? Promise.resolve()
+  }
+
   /** What was read so far: for `onError` and the error formatter, which must not cause a reading. */
-  known(): unknown
-}
+  known(): unknown {
+    return this.#value
+  }
 
-export function createInput(
-  request: SubscriptionRequest,
-  router: AnyTRPCRouter,
-  readBody: () => Promise<string>,
-): RawInput {
-  let value: unknown = undefined
-  let reading: Promise<unknown> | null = null
-
-  const read = async () => {
-    const { method, url } = request.head
+  async #read({ method, url }: RequestHead): Promise<unknown> {
     try {
-      const json = method === 'GET' ? url.searchParams.get('input') : await readBody()
-      if (json) value = router._def._config.transformer.input.deserialize(JSON.parse(json))
-      return value
+      const json = method === 'GET' ? url.searchParams.get('input') : await this.#body.readBody()
+      if (json) this.#value = this.#router._def._config.transformer.input.deserialize(JSON.parse(json))
+      return this.#value
     } catch (cause) {
       if (cause instanceof TRPCError) throw cause
       const message = cause instanceof Error ? cause.message : 'Invalid input'
       throw new TRPCError({ code: 'BAD_REQUEST', message, cause })
     }
   }
-  return { read: () => (reading ??= read()), known: () => value }
 }

@@ -4,11 +4,11 @@
  * is the business of the host (node.ts, fetch.ts).
  */
 import { TRPCError } from '@trpc/server'
-import type { AnyTRPCRouter } from '@trpc/server'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
+import type { Timer } from '../../shared/clock.ts'
 import { SluiceError } from '../../shared/errors.ts'
-import { negotiate, noExtensions, type Extensions } from '../../shared/protocol/negotiate.ts'
+import { negotiate, noExtensions } from '../../shared/protocol/negotiate.ts'
 import { sseHeaders } from '../../shared/protocol/sse.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { withLastEventId } from '../procedures/call.ts'
@@ -18,55 +18,63 @@ import { Subscription, type SubscriptionTask } from '../procedures/subscription.
 import type { Connection } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { Outlet } from '../session/outlet.ts'
-import { EventStream } from './event-stream.ts'
+import { EventStream, type EventStreamOwner } from './event-stream.ts'
 import type { SubscriptionRequest } from './request.ts'
 import { expiryByEnding, openEventStream, presentRefusal, refuse, respondWithError } from './host.ts'
-import type { ResponseHost, ResponseWire, StreamingDeps } from './host.ts'
-import { createInput, type RawInput } from './input.ts'
+import type { HostListener, ResponseHost, ResponseWire, StreamingDeps } from './host.ts'
+import { RawInput } from './input.ts'
 
 export interface SseDeps extends StreamingDeps {
   readonly allowMethodOverride: boolean
 }
 
-export class SseConnection implements Connection {
+export class SseConnection implements Connection, EventStreamOwner, HostListener, SubscriptionTask {
   readonly carrier = 'sse'
-  readonly ended: Promise<void>
+  readonly path: string
+  readonly tellPosition: boolean
+  readonly tellLag: boolean
+  readonly abortErrorEnds = true
 
-  readonly #request: SubscriptionRequest
   readonly #host: ResponseHost
   readonly #deps: SseDeps
-  readonly #router: AnyTRPCRouter
   readonly #input: RawInput
-  readonly #info: TRPCRequestInfo
+  /** What is asked for; null once that was called, which is all that it is needed for. */
+  #request: SubscriptionRequest | null
+  /** What the application is told of the request; null once the head is sent. */
+  #info: TRPCRequestInfo | null
+  readonly #stream: EventStream
   readonly #subscription: Subscription
   readonly #expiry: Expiry | null
+  readonly #limit: Timer | null
   #ctx: unknown = undefined
   /** Both null until the head is sent. */
   #outlet: Outlet | null = null
   #wire: ResponseWire | null = null
   /** True when there was an answer without a stream. */
   #failed = false
+  #over = false
 
   constructor(request: SubscriptionRequest, host: ResponseHost, deps: SseDeps) {
+    const { router } = deps.desk
+    const extensions = negotiate(request.head.url.searchParams)
+    this.path = request.path
+    this.tellPosition = extensions.position
+    this.tellLag = extensions.lag && request.lag
     this.#request = request
     this.#host = host
     this.#deps = deps
-    this.#router = deps.desk.router
-    this.#input = createInput(request, this.#router, () => this.#readBody())
-    this.#info = this.#toInfo()
-    const extensions = negotiate(request.head.url.searchParams)
-    const stream = new EventStream({
-      router: this.#router,
-      encodings: deps.encodings,
-      extensions,
-      clock: deps.clock,
-      open: () => this.#open(),
-      fail: shape => this.#fail(shape),
-      stop: () => this.dismiss(),
-    })
+    this.#input = new RawInput(request.head, router, this)
+    this.#info = this.#toInfo(request)
+    this.#stream = new EventStream(deps, extensions, this)
     this.#expiry = expiryByEnding(deps, () => this.dismiss())
-    this.#subscription = new Subscription(this.#toTask(extensions), stream, deps)
-    this.ended = this.#run(stream)
+    this.#subscription = new Subscription(this, this.#stream, deps)
+    const { maxDurationMs } = router._def._config.sse ?? {}
+    this.#limit = maxDurationMs ? deps.clock.after(maxDurationMs, () => this.dismiss()) : null
+    host.listen(this)
+    // The response ends at once when the subscription is told to: its clean-up is not the client's concern.
+    const { signal, ended } = this.#subscription
+    signal.addEventListener('abort', () => this.#end(), { once: true })
+    void ended.then(() => this.#finish()) // never rejects
   }
 
   get bufferedBytes(): number {
@@ -84,104 +92,55 @@ export class SseConnection implements Connection {
 
   async close(): Promise<void> {
     this.dismiss()
-    await this.ended
-  }
-
-  async #run(stream: EventStream): Promise<void> {
-    const { gone } = this.#host
-    const stop = () => this.#subscription.stop()
-    gone.addEventListener('abort', stop)
-    if (gone.aborted) stop()
-    const { maxDurationMs } = this.#router._def._config.sse ?? {}
-    const limit = maxDurationMs ? this.#deps.clock.after(maxDurationMs, stop) : null
-
-    // The response ends at once when the subscription is told to: its clean-up is not the client's concern.
-    this.#subscription.signal.addEventListener('abort', () => this.#end(stream), { once: true })
     await this.#subscription.ended
-    this.#end(stream)
-    limit?.cancel()
-    this.#expiry?.[Symbol.dispose]()
-    gone.removeEventListener('abort', stop)
-    this.#deps.connections.remove(this)
   }
 
-  #end(stream: EventStream): void {
-    stream[Symbol.dispose]()
-    this.#openIfSilent()
-    this.#outlet?.close()
-    this.#wire?.end()
+  gone(): void {
+    if (!this.#over) this.#subscription.stop()
   }
 
-  /** One that is stopped before it began still gets an answer: an empty stream, after which the client comes back. */
-  #openIfSilent(): void {
-    if (this.#wire || this.#failed) return
-    try {
-      this.#open()
-    } catch (thrown) {
-      this.#fail(this.#deps.desk.handle(thrown, this.#origin()))
-    }
+  open(): Outlet {
+    const info = this.#info
+    if (!info) throw new SluiceError('INTERNAL', 'The head of a response was to be sent twice.')
+    this.#info = null
+    this.#wire = openEventStream(this.#host, this.#deps, { ctx: this.#ctx, info, errors: [] })
+    this.#outlet = new Outlet(this.#wire, this.#deps.outletHighWater, this.#deps.counters)
+    return this.#outlet
   }
 
-  #fail(shape: TRPCErrorShape): void {
+  fail(shape: TRPCErrorShape): void {
     this.#failed = true
     respondWithError(this.#host, this.#deps.desk, shape)
   }
 
-  #toTask(extensions: Extensions): SubscriptionTask {
-    const { path, lag } = this.#request
-    return {
+  async invoke(signal: AbortSignal): Promise<unknown> {
+    const request = this.#request
+    const info = this.#info
+    if (!request || !info) throw new SluiceError('INTERNAL', 'A subscription was to be called twice.')
+    this.#request = null
+    // A context that cannot be made is told after what is wrong with the request itself, as tRPC has it.
+    const failure = await this.#createContext(info)
+    this.#check(request)
+    if (failure) throw failure.cause
+    // An empty id is none: `lastEventId=` in a URL.
+    const { path, again, lastEventId } = request
+    const call = {
       path,
-      tellPosition: extensions.position,
-      tellLag: extensions.lag && lag,
-      abortErrorEnds: true,
-      origin: () => this.#origin(),
-      invoke: async signal => {
-        // A context that cannot be made is told after what is wrong with the request itself, as tRPC has it.
-        const failure = await this.#createContext()
-        this.#check()
-        if (failure) throw failure.cause
-        const call = {
-          path,
-          type: 'subscription' as const,
-          ctx: this.#ctx,
-          signal,
-          batchIndex: 0,
-          input: () => this.#readInput(),
-        }
-        const { again, lastEventId } = this.#request
-        return callSubscription(this.#deps, call, { again, lastEventId })
-      },
+      type: 'subscription' as const,
+      ctx: this.#ctx,
+      signal,
+      batchIndex: 0,
+      input: () => this.#readInput(lastEventId),
     }
+    return callSubscription(this.#deps, call, { again, lastEventId })
   }
 
-  async #createContext(): Promise<{ readonly cause: unknown } | null> {
-    try {
-      this.#ctx = await this.#host.createContext(this.#info)
-      this.#expiry?.follow(this.#ctx)
-      return null
-    } catch (cause) {
-      return { cause }
-    }
+  origin(): Origin {
+    const { path } = this
+    return { req: this.#host.req, type: 'subscription', path, input: this.#input.known(), ctx: this.#ctx }
   }
 
-  #check(): void {
-    const { head, path } = this.#request
-    if (this.#host.refusal) throw this.#host.refusal
-    if (head.method !== 'GET' && !(head.method === 'POST' && this.#deps.allowMethodOverride)) {
-      throw new TRPCError({
-        code: 'METHOD_NOT_SUPPORTED',
-        message: `Unsupported ${head.method}-request to subscription procedure at path "${path}"`,
-      })
-    }
-    if (this.#router._def._config.sse?.enabled === false) {
-      throw new TRPCError({
-        code: 'METHOD_NOT_SUPPORTED',
-        message: 'Missing experimental flag "sseSubscriptions"',
-      })
-    }
-  }
-
-  async #readBody(): Promise<string> {
+  async readBody(): Promise<string> {
     try {
       return await this.#host.readBody()
     } catch (thrown) {
@@ -193,24 +152,68 @@ export class SseConnection implements Connection {
     }
   }
 
-  async #readInput(): Promise<unknown> {
-    // An empty id is none: `lastEventId=` in a URL.
-    return withLastEventId(await this.#input.read(), this.#request.lastEventId || null)
+  #finish(): void {
+    this.#over = true
+    this.#end()
+    this.#limit?.cancel()
+    this.#expiry?.[Symbol.dispose]()
+    this.#deps.connections.remove(this)
   }
 
-  #open(): Outlet {
-    this.#wire = openEventStream(this.#host, this.#deps, { ctx: this.#ctx, info: this.#info, errors: [] })
-    this.#outlet = new Outlet(this.#wire, this.#deps.outletHighWater, this.#deps.counters)
-    return this.#outlet
+  #end(): void {
+    this.#stream[Symbol.dispose]()
+    this.#openIfSilent()
+    this.#outlet?.close()
+    this.#wire?.end()
   }
 
-  #toInfo(): TRPCRequestInfo {
-    const { head, path, procedure, connectionParams } = this.#request
+  /** One that is stopped before it began still gets an answer: an empty stream, after which the client comes back. */
+  #openIfSilent(): void {
+    if (this.#wire || this.#failed) return
+    try {
+      this.open()
+    } catch (thrown) {
+      this.fail(this.#deps.desk.handle(thrown, this.origin()))
+    }
+  }
+
+  async #createContext(info: TRPCRequestInfo): Promise<{ readonly cause: unknown } | null> {
+    try {
+      this.#ctx = await this.#host.createContext(info)
+      this.#expiry?.follow(this.#ctx)
+      return null
+    } catch (cause) {
+      return { cause }
+    }
+  }
+
+  #check({ head }: SubscriptionRequest): void {
+    if (this.#host.refusal) throw this.#host.refusal
+    if (head.method !== 'GET' && !(head.method === 'POST' && this.#deps.allowMethodOverride)) {
+      throw new TRPCError({
+        code: 'METHOD_NOT_SUPPORTED',
+        message: `Unsupported ${head.method}-request to subscription procedure at path "${this.path}"`,
+      })
+    }
+    if (this.#deps.desk.router._def._config.sse?.enabled === false) {
+      throw new TRPCError({
+        code: 'METHOD_NOT_SUPPORTED',
+        message: 'Missing experimental flag "sseSubscriptions"',
+      })
+    }
+  }
+
+  async #readInput(lastEventId: string | null): Promise<unknown> {
+    return withLastEventId(await this.#input.read(), lastEventId || null)
+  }
+
+  #toInfo({ head, path, procedure, connectionParams, lastEventId }: SubscriptionRequest): TRPCRequestInfo {
+    const host = this.#host
     const call = {
       path,
       procedure,
       batchIndex: 0,
-      getRawInput: () => this.#readInput(),
+      getRawInput: () => this.#readInput(lastEventId),
       result: () => this.#input.known(),
     }
     return {
@@ -219,14 +222,11 @@ export class SseConnection implements Connection {
       calls: [call],
       type: 'subscription',
       connectionParams,
-      signal: this.#host.gone,
+      get signal() {
+        return host.gone
+      },
       url: head.url,
     }
-  }
-
-  #origin(): Origin {
-    const { path } = this.#request
-    return { req: this.#host.req, type: 'subscription', path, input: this.#input.known(), ctx: this.#ctx }
   }
 }
 
@@ -236,7 +236,6 @@ export class SseConnection implements Connection {
  */
 export function turnAway(request: SubscriptionRequest, host: ResponseHost, deps: SseDeps): void {
   const { head } = request
-  const { desk } = deps
   const error = new SluiceError('DRAINING', 'This server is going away. Connect again.')
   const isEventSource = head.header('accept')?.includes('text/event-stream') ?? false
   if (!isEventSource || negotiate(head.url.searchParams).position)
@@ -244,14 +243,10 @@ export function turnAway(request: SubscriptionRequest, host: ResponseHost, deps:
   const shape = presentRefusal(host, error, deps, request.path)
   const wire = host.open(200, new Headers(sseHeaders))
   const outlet = new Outlet(wire, deps.outletHighWater, deps.counters)
-  using stream = new EventStream({
-    router: desk.router,
-    encodings: deps.encodings,
-    extensions: noExtensions,
-    clock: deps.clock,
+  using stream = new EventStream(deps, noExtensions, {
     open: () => outlet,
     fail: () => {}, // the head is sent
-    stop: () => {},
+    dismiss: () => {},
   })
   stream.error(shape)
   outlet.close()

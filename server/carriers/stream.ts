@@ -28,7 +28,7 @@ import { checkBatchLength, Task, type Caller, type Context } from '../session/ta
 import type { Frame, Packing } from '../session/wire.ts'
 import { afterThisTurn } from '../turn.ts'
 import { expiryByEnding, openEventStream, refuse, respondWithError } from './host.ts'
-import type { ResponseHost, ResponseWire, StreamingDeps } from './host.ts'
+import type { HostListener, ResponseHost, ResponseWire, StreamingDeps } from './host.ts'
 import { Polled } from './polled.ts'
 import { pingInterval, Pulse, type SseConfig } from './pulse.ts'
 import type { RequestHead } from './request.ts'
@@ -62,7 +62,7 @@ interface Malformed {
   readonly refusal: TRPCError
 }
 
-export class StreamConnection implements Connection, Correspondent {
+export class StreamConnection implements Connection, Correspondent, HostListener {
   readonly carrier = 'stream'
 
   readonly #head: RequestHead
@@ -120,19 +120,19 @@ export class StreamConnection implements Connection, Correspondent {
     await this.#ended
   }
 
+  gone(): void {
+    this.#end()
+  }
+
   async #run(): Promise<void> {
-    const { gone } = this.#host
-    const end = () => this.#end()
-    gone.addEventListener('abort', end)
-    if (gone.aborted) end()
+    this.#host.listen(this)
     try {
       await this.#serve()
     } catch (thrown) {
       this.#fail(thrown)
     }
-    end()
+    this.#end()
     await this.#subscriptions.close()
-    gone.removeEventListener('abort', end)
     this.#deps.connections.remove(this)
   }
 
