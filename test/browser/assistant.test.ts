@@ -1,26 +1,14 @@
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { foldItem, isRunEnd } from 'trpc-sluice/shared'
 import { iterate } from 'trpc-sluice/client'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { answerFold } from '../../apps/showcase/shared/folds.ts'
 import { answerOf, ask, untilOutcome, untilWords } from './kit/assistant.ts'
-import { openBrowser, openPage } from './kit/browser.ts'
-import { calm, numbersUpTo, startNumbersEndpoint, type NumbersEndpoint } from './kit/numbers-endpoint.ts'
-import { startShowcase, type Showcase } from './kit/showcase.ts'
+import { openPage } from './kit/browser.ts'
+import { calm, numbersUpTo } from './kit/numbers-endpoint.ts'
+import { openScene } from './kit/scene.ts'
 
-let browser: Browser
-let endpoint: NumbersEndpoint
-let showcase: Showcase
-beforeAll(async () => {
-  endpoint = await startNumbersEndpoint()
-  const env = { OPENAI_BASE_URL: endpoint.baseURL, OPENAI_MODEL: 'numbers' }
-  ;[browser, showcase] = await Promise.all([openBrowser(), startShowcase({ env })])
-})
-afterAll(async () => {
-  await browser?.close()
-  await showcase?.[Symbol.asyncDispose]()
-  await endpoint?.stop()
-})
+const { browser, endpoint, showcase } = await openScene()
 beforeEach(() => {
   endpoint.mood = calm
 })

@@ -1,18 +1,9 @@
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openBrowser, openPage } from './kit/browser.ts'
+import { expect, test } from 'vitest'
+import { openPage } from './kit/browser.ts'
 import { composer, messagesOf, say, untilMessages } from './kit/chat.ts'
-import { startShowcase, type Showcase } from './kit/showcase.ts'
+import { openScene } from './kit/scene.ts'
 
-let browser: Browser
-let showcase: Showcase
-beforeAll(async () => {
-  ;[browser, showcase] = await Promise.all([openBrowser(), startShowcase()])
-})
-afterAll(async () => {
-  await browser?.close()
-  await showcase?.[Symbol.asyncDispose]()
-})
+const { browser, showcase } = await openScene()
 
 test('a message typed in one browser appears in another, once, with its author', async () => {
   await using ann = await openPage(browser, showcase.url('/chat/hello'), { name: 'Ann' })

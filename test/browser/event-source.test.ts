@@ -1,9 +1,10 @@
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { initTRPC } from '@trpc/server'
 import { createSluice, createTopic } from 'trpc-sluice/server'
+import { Scope } from 'trpc-sluice/shared'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
+import { listen } from '../support/listen.ts'
 import { openBrowser, openPage } from './kit/browser.ts'
 
 const event = (n: number, words: number) => ({ n, text: 'the quick brown fox '.repeat(words) })
@@ -20,38 +21,30 @@ test('an EventSource reads a gzipped stream event by event', async () => {
   const server = http.createServer((req, res) => {
     sluice.node(req, res, () => res.setHeader('content-type', 'text/html').end('<title>news</title>'))
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  try {
-    await using browser = await openBrowser()
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    await using ann = await openPage(browser, url)
-    const { page } = ann
-    const answered = page.waitForResponse(response => response.url().includes('/trpc/news'))
-    await page.evaluate(() => {
-      const source = new EventSource('/trpc/news?input={}')
-      const seen: unknown[] = []
-      source.addEventListener('connected', () => seen.push('connected'))
-      source.addEventListener('message', ({ data }) => seen.push(JSON.parse(data)))
-      Object.assign(globalThis, { seen })
-    })
-    const until = (count: number) =>
-      page.waitForFunction(
-        count => (globalThis as unknown as { seen: unknown[] }).seen.length >= count,
-        count,
-      )
-    await until(1)
-    expect((await answered).headers()['content-encoding']).toBe('gzip')
-    // Each is waited for before the next: small ones, which are stored, and large ones, which are deflated.
-    for (const [index, words] of [1, 300, 1, 100].entries()) {
-      await topic.publish('k', event(index, words))
-      await until(index + 2)
-    }
-    const seen = await page.evaluate(() => (globalThis as unknown as { seen: unknown[] }).seen)
-    expect(seen).toEqual(['connected', ...[1, 300, 1, 100].map((words, index) => event(index, words))])
-    expect(ann.complaints).toEqual([])
-  } finally {
-    await sluice.close()
-    server.closeAllConnections()
-    server.close()
+  await using scope = new Scope()
+  scope.defer(() => sluice.close())
+  const { url } = scope.use(await listen(server))
+  const browser = scope.use(await openBrowser())
+  const ann = scope.use(await openPage(browser, url))
+  const { page } = ann
+  const answered = page.waitForResponse(response => response.url().includes('/trpc/news'))
+  await page.evaluate(() => {
+    const source = new EventSource('/trpc/news?input={}')
+    const seen: unknown[] = []
+    source.addEventListener('connected', () => seen.push('connected'))
+    source.addEventListener('message', ({ data }) => seen.push(JSON.parse(data)))
+    Object.assign(globalThis, { seen })
+  })
+  const until = (count: number) =>
+    page.waitForFunction(count => (globalThis as unknown as { seen: unknown[] }).seen.length >= count, count)
+  await until(1)
+  expect((await answered).headers()['content-encoding']).toBe('gzip')
+  // Each is waited for before the next: small ones, which are stored, and large ones, which are deflated.
+  for (const [index, words] of [1, 300, 1, 100].entries()) {
+    await topic.publish('k', event(index, words))
+    await until(index + 2)
   }
+  const seen = await page.evaluate(() => (globalThis as unknown as { seen: unknown[] }).seen)
+  expect(seen).toEqual(['connected', ...[1, 300, 1, 100].map((words, index) => event(index, words))])
+  expect(ann.complaints).toEqual([])
 })

@@ -1,25 +1,12 @@
-import type { Browser } from 'playwright-core'
 import { createFaultProxy, eventually, seededRandom } from 'trpc-sluice/testing'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { answerOf, ask, untilOutcome, untilWords } from './kit/assistant.ts'
-import { openBrowser, openPage } from './kit/browser.ts'
+import { openPage } from './kit/browser.ts'
 import { badge, composer, say, untilConnection, untilMessages } from './kit/chat.ts'
-import { numbersUpTo, startNumbersEndpoint, type NumbersEndpoint } from './kit/numbers-endpoint.ts'
-import { startShowcase, type Showcase } from './kit/showcase.ts'
+import { numbersUpTo } from './kit/numbers-endpoint.ts'
+import { openScene } from './kit/scene.ts'
 
-let browser: Browser
-let endpoint: NumbersEndpoint
-let showcase: Showcase
-beforeAll(async () => {
-  endpoint = await startNumbersEndpoint()
-  const env = { OPENAI_BASE_URL: endpoint.baseURL, OPENAI_MODEL: 'numbers' }
-  ;[browser, showcase] = await Promise.all([openBrowser(), startShowcase({ env })])
-})
-afterAll(async () => {
-  await browser?.close()
-  await showcase?.[Symbol.asyncDispose]()
-  await endpoint?.stop()
-})
+const { browser, showcase } = await openScene()
 
 test('twenty cuts at random while 2,000 numbered messages are published: all are there, once, in order', async () => {
   const cuts = 20
@@ -70,7 +57,7 @@ test('twenty cuts at random while 2,000 numbered messages are published: all are
   expect(cutting.length).toBe(cuts)
   expect(proxy.accepted - loaded).toBeGreaterThan(cuts)
   expect(ann.complaints).toEqual([])
-}, 120_000)
+})
 
 test('with WebSocket blocked entirely, the page works over streamed HTTP', async () => {
   await using proxy = await createFaultProxy({ target: showcase.url() })

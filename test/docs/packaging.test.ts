@@ -21,7 +21,7 @@ beforeAll(async () => {
   await pack()
   await installConsumer(at.consumer)
   await installConsumer(at.newest, await readManifest('test/interop/newest/package.json'))
-}, 180_000)
+})
 
 afterAll(() => rm(at.folder, { recursive: true, force: true }))
 

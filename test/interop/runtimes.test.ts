@@ -15,7 +15,7 @@ const programs = await Promise.all(
 let built: Awaited<ReturnType<typeof buildPackage>>
 beforeAll(async () => {
   if (programs.some(({ program }) => program !== null)) built = await buildPackage()
-}, 180_000)
+})
 afterAll(() => built?.remove())
 
 /** Settles when a number has not moved for so long that nothing is on its way any more. */

@@ -120,7 +120,7 @@ async function play(options: WorldOptions, steps: readonly Step[]): Promise<void
   await world.end()
 }
 
-test('whatever happens, each subscriber sees what its policy promises', { timeout: 120_000 }, async () => {
+test('whatever happens, each subscriber sees what its policy promises', { timeout: 900_000 }, async () => {
   console.log(`SIMULATED_SEED=${seed} npx vitest run --project integration test/promises/simulated.test.ts`)
   const schedule = fc.array(step, { minLength: 5, maxLength: 30, size: 'max' })
   await fc.assert(fc.asyncProperty(world, schedule, play), { numRuns, seed })

@@ -1,11 +1,9 @@
 /** A page with many subscriptions, and the server that it talks to. */
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { initTRPC } from '@trpc/server'
-import { createSluice, createTopic, resumable, type Sluice } from 'trpc-sluice/server'
+import { createSluice, createTopic, resumable } from 'trpc-sluice/server'
 import { z } from 'zod'
-import { bundle, documentOf } from './bundle.ts'
 import { startSecureServer } from '../../interop/support/secure-server.ts'
+import { pageHandler, startPage } from './page-server.ts'
 
 const t = initTRPC.create()
 
@@ -26,37 +24,18 @@ export type CrowdRouter = ReturnType<typeof createRouter>
 
 /** Over HTTP/2, with TLS. */
 export async function startCrowd() {
-  const { handler, ...app } = await createApp()
+  const app = createApp()
+  const handler = await pageHandler(app.sluice, 'crowd.ts')
   return { ...app, server: await startSecureServer(app.sluice, handler) }
 }
 
 /** Over HTTP/1.1. */
 export async function startPlainCrowd() {
-  const { handler, sluice, topic } = await createApp()
-  const server = createServer(handler)
-  server.on('upgrade', sluice.upgrade)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const plain = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      await sluice.close()
-      server.closeAllConnections()
-      await new Promise(resolve => server.close(resolve))
-    },
-  }
-  return { sluice, topic, server: plain }
+  const app = createApp()
+  return { ...app, server: await startPage(app.sluice, 'crowd.ts') }
 }
 
-async function createApp() {
+function createApp() {
   const topic = createNumbers()
-  const sluice = createSluice({ router: createRouter(topic), basePath: '/trpc' })
-  const script = await bundle('crowd.ts')
-  const handler: Sluice['node'] = (req, res) =>
-    sluice.node(req, res, () => {
-      const isScript = req.url === '/crowd.js'
-      res.setHeader('content-type', isScript ? 'text/javascript' : 'text/html')
-      // Both kinds of response have this overload, but TypeScript does not see it in their union.
-      ;(res as { end(text: string): void }).end(isScript ? script : documentOf('/crowd.js'))
-    })
-  return { topic, sluice, handler }
+  return { topic, sluice: createSluice({ router: createRouter(topic), basePath: '/trpc' }) }
 }

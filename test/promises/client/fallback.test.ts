@@ -1,8 +1,8 @@
 /** Where a WebSocket cannot be had, the same subscriptions go on over streamed HTTP. */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { createFaultProxy, eventually } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
+import { listen } from '../../support/listen.ts'
 import { connect, follow, range } from './connect.ts'
 import { startServer } from './server.ts'
 
@@ -140,15 +140,7 @@ describe('what is no stream of events', () => {
       requests += 1
       res.writeHead(status, { 'content-type': type, ...headers }).end(body)
     })
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-    return {
-      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      requests: () => requests,
-      [Symbol.asyncDispose]: async () => {
-        server.closeAllConnections()
-        await new Promise(resolve => server.close(resolve))
-      },
-    }
+    return { ...(await listen(server)), requests: () => requests }
   }
 
   test.each([408, 429, 500, 502, 503, 504])('HTTP %i without a word of tRPC passes', async status => {

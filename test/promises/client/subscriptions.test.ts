@@ -1,11 +1,11 @@
 /** What a subscription is told, by our link as by tRPC's own, and what it may do in its callbacks. */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { toReadableStream } from 'trpc-sluice/shared'
 import { iterate } from 'trpc-sluice/client'
 import { eventually } from 'trpc-sluice/testing'
 import { WebSocketServer } from 'ws'
 import { describe, expect, test } from 'vitest'
+import { listen } from '../../support/listen.ts'
 import { connect, follow, matrix, range } from './connect.ts'
 import { startServer } from './server.ts'
 
@@ -232,19 +232,10 @@ test('a server that talks nonsense is left, told to onError, and tried again', a
   const nonsense = ['nonsense', '[1]', '{"id":1,"result":5}', Buffer.from([1, 2, 3])]
   let connections = 0
   wss.on('connection', socket => socket.send(nonsense[connections++ % nonsense.length] ?? ''))
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  try {
-    using client = connect({
-      url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      transport: 'websocket',
-    })
-    follow(client)
-    await eventually(() => connections >= nonsense.length)
-    await eventually(() => client.errors.length >= nonsense.length)
-    for (const error of client.errors) expect(error).toMatchObject({ code: 'MESSAGE_INVALID' })
-  } finally {
-    wss.close()
-    server.closeAllConnections()
-    server.close()
-  }
+  await using listening = await listen(server)
+  using client = connect({ url: listening.url, transport: 'websocket' })
+  follow(client)
+  await eventually(() => connections >= nonsense.length)
+  await eventually(() => client.errors.length >= nonsense.length)
+  for (const error of client.errors) expect(error).toMatchObject({ code: 'MESSAGE_INVALID' })
 })

@@ -1,13 +1,12 @@
 /** A server says when it would like to see its clients again, and they heed it; a hint makes them look after a line. */
 import { createServer, type IncomingMessage } from 'node:http'
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createFakeClock, createHarness, eventually } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { healthyAfterMs } from '../../../client/connection/machine.ts'
 import { RawWebSocket } from '../../interop/support/raw-websocket.ts'
+import { listen } from '../../support/listen.ts'
 import { carriers, createNumbers } from '../traps/app.ts'
 import { connect, follow } from './connect.ts'
 
@@ -22,16 +21,7 @@ async function refusingServer(status: number, retryAfter: string) {
     refused += 1
     socket.end(`HTTP/1.1 ${status} No\r\nConnection: close\r\nRetry-After: ${retryAfter}\r\n\r\n`)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, // listening on TCP
-    refused: () => refused,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise(resolve => server.close(resolve))
-    },
-  }
+  return { ...(await listen(server)), refused: () => refused }
 }
 
 describe.each(carriers)('over %s', transport => {

@@ -26,7 +26,7 @@ const router = t.router({
   wait: subscription('wait'),
   conflate: subscription({ policy: 'conflate', by: ({ n }) => String(n % 10) }),
   dropOldest: subscription({ policy: 'drop-oldest', maxLag: 100 }),
-  disconnect: subscription({ policy: 'disconnect', afterMs: 500 }),
+  disconnect: subscription({ policy: 'disconnect', afterMs: 2_000 }),
 })
 // Those who do not read answer no heartbeat either.
 const sluice = createSluice({ router, keepAlive: { enabled: false } })

@@ -2,7 +2,6 @@
  * The stream carrier: all subscriptions of a page in one response, behind whatever stands between it and its servers.
  */
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { createTRPCClient } from '@trpc/client'
 import { memoryStore, serve } from 'trpc-sluice/server'
@@ -12,6 +11,7 @@ import { createFakeClock, createRecorder, eventually, type Recorder } from 'trpc
 import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { createFolder } from '../../stores/support/folder.ts'
+import { listen } from '../../support/listen.ts'
 import { createApp, type AppRouter } from './app.ts'
 import { startGroup } from './group.ts'
 import { createHttpProxy } from './http-proxy.ts'
@@ -103,7 +103,12 @@ test('two servers behind a balancer that alternates: subscriptions come and go, 
   const left: typeof following = []
   for (let step = 0; step < 60; step++) {
     await Promise.all(names.filter(() => random() < 0.7).map(publish))
-    if (random() < 0.3) following.push(page.follow(names[pick(3)] ?? 'a'))
+    if (random() < 0.3) {
+      const newcomer = page.follow(names[pick(3)] ?? 'a')
+      following.push(newcomer)
+      // Half of them are there before anything else happens: each of those has cost a request.
+      if (random() < 0.5 && published.get(newcomer.room)) await newcomer.seen.until(1)
+    }
     if (random() < 0.25 && following.length > 1) {
       const leaving = following[pick(following.length)]
       leaving?.stop()
@@ -124,7 +129,7 @@ test('two servers behind a balancer that alternates: subscriptions come and go, 
   expect(ticking.lives()).toBe(1)
   expect(ticking.seen.report(ticking.seen.items.length)).toEqual(complete(ticking.seen.items.length))
   expect(proxy.mostOpen).toBe(2)
-  expect(Math.min(...proxy.shares)).toBeGreaterThan(5)
+  expect(Math.min(...proxy.shares)).toBeGreaterThan(3)
   expect(page.errors).toEqual([])
   page.link.close()
   await store.close()
@@ -214,10 +219,9 @@ test('a server that ends what it was asked to hold, for nothing, is not asked ag
     if (body.holdMs === undefined) return // held back for ever
     res.writeHead(200, { 'content-type': 'text/event-stream' }).end('event: connected\ndata: {}\n\n\n')
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  await using listening = await listen(server)
   using page = connect({
-    url: `http://127.0.0.1:${port}`,
+    url: listening.url,
     transport: 'stream',
     connectTimeoutMs: 400,
     retryDelayMs: () => 60_000,
@@ -225,9 +229,6 @@ test('a server that ends what it was asked to hold, for nothing, is not asked ag
   page.follow('a')
   await eventually(() => page.link.connection.get().at === 'waiting')
   expect(asked.filter(({ holdMs }) => holdMs !== undefined)).toHaveLength(1)
-  page.link.close()
-  server.closeAllConnections()
-  await new Promise(resolve => server.close(resolve))
 })
 
 test('auto comes down from WebSocket to stream to SSE as the network forbids them, and climbs back by itself', async () => {
