@@ -5,18 +5,20 @@ import { run, tool } from './run.mjs'
 import { say, Stop } from './say.mjs'
 
 /**
- * @param test the test file.
+ * @param tests the test file, or several, which run one after another.
  * @param counts what may be given: option → its default (none: left to the test) and the variable that the test reads.
  */
-export async function runLarger(test, counts) {
+export async function runLarger(tests, counts) {
   const env = {}
   for (const [name, text] of Object.entries(readArgs(counts))) {
     if (!/^-?\d+$/.test(text)) throw new Stop(`--${name} is ${JSON.stringify(text)}; pass a whole number.`)
     env[counts[name].variable] = text
   }
   await install()
-  say(`▸ Running ${test} with ${JSON.stringify(env)} …`)
-  const command = tool('vitest', 'run', '--project', 'integration', '--testTimeout=0', test)
+  const files = [tests].flat()
+  say(`▸ Running ${files.join(' and ')} with ${JSON.stringify(env)} …`)
+  const options = ['--testTimeout=0', '--no-file-parallelism']
+  const command = tool('vitest', 'run', '--project', 'integration', ...options, ...files)
   process.exitCode = await run(command, { env })
 }
 

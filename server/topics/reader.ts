@@ -293,6 +293,19 @@ export class Reader<Item> {
   async #resume(after: string): Promise<void> {
     const place = this.#hub.log.placeOf(after)
     await this.#hub.opened // or it would know of no life of the log yet
+    if (this.#isAtHand(place)) this.#place = place
+    else await this.#look(place)
+    // Who has seen the last item has seen the whole stream: it must not wait for more.
+    if (this.#log.isLast && place.offset > 0) await this.#endIfLast(this.#log.isLast)
+  }
+
+  /** Whether the hub has all that follows. Then a herd that comes back need not ask the store, one by one. */
+  #isAtHand({ epoch, offset }: LogPlace): boolean {
+    const hub = this.#hub
+    return epoch === hub.epoch && (offset === hub.head || hub.recent(offset + 1) !== undefined)
+  }
+
+  async #look(place: LogPlace): Promise<void> {
     // The hub may lag behind the node that gave out the cursor: the store has the last word.
     const state = await this.#hub.log.store.describe(this.#hub.log.name)
     const { epoch, last } = state ?? { epoch: unborn, last: 0 }
@@ -305,13 +318,10 @@ export class Reader<Item> {
     }
     this.#place = place
     if (place.epoch !== epoch && place.epoch !== unborn) return this.#meetGap('reborn')
-    // What retention has dropped may still be at hand here.
-    const isAtHand = this.#hub.epoch === epoch && this.#hub.recent(place.offset + 1) !== undefined
-    if (place.epoch === epoch && state && state.first > place.offset + 1 && !isAtHand) {
+    // What retention has dropped may have come to hand here meanwhile.
+    if (place.epoch === epoch && state && state.first > place.offset + 1 && !this.#isAtHand(place)) {
       return this.#meetGap('trimmed')
     }
-    // Who has seen the last item has seen the whole stream: it must not wait for more.
-    if (this.#log.isLast && place.offset > 0) await this.#endIfLast(this.#log.isLast)
   }
 
   async #endIfLast(isLast: (item: Item) => boolean): Promise<void> {
