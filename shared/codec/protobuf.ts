@@ -103,7 +103,9 @@ type Says = MessageInitShape<typeof MessageSchema>['says']
 
 function toId(id: RequestId | null): MessageInitShape<typeof MessageSchema>['id'] {
   if (id === null) return { case: undefined }
-  return typeof id === 'string' ? { case: 'textId', value: id } : { case: 'numberId', value: id }
+  // What a client said in a text frame may be any number. One that is no uint32 comes back as text, and to its sender.
+  const isWhole = typeof id === 'number' && id === id >>> 0
+  return isWhole ? { case: 'numberId', value: id } : { case: 'textId', value: String(id) }
 }
 
 function toSays(message: Message, { input, output }: PayloadSchemas): Says {

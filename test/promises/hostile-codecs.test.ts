@@ -107,6 +107,16 @@ describe.each([msgpack, protobuf].map(codec => [codec.name, codec] as const))('%
     expect(app.refusals()).toEqual({})
   })
 
+  test('an id that is no whole number, or a negative one, has its answer, and harms no connection', async () => {
+    await using app = await start()
+    await using socket = await open(app, codec)
+    for (const [index, id] of [1.5, -1, 2 ** 40].entries()) {
+      socket.send(query(id, 'hello'))
+      await socket.count(index + 1)
+      expect(read(codec, socket.frames.at(-1))).toMatchObject({ result: { type: 'data', data: 'hello' } })
+    }
+  })
+
   test('random bytes, a thousand times, leave the server as it was', async () => {
     await using app = await start()
     await using socket = await open(app, codec)
