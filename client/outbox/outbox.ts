@@ -109,6 +109,8 @@ export class Outbox {
   /** Those whose mutations are ours to send, ourselves included, and how to let go of each. */
   readonly #claims = new Map<string, () => void>()
   #lookTimer: Timer | null = null
+  /** Once all that was left behind before is among our items. */
+  #looked = false
 
   /** Use `createOutbox`. */
   constructor(options: OutboxOptions) {
@@ -213,8 +215,8 @@ export class Outbox {
   /** Sends the first that may be sent. */
   #pump(): void {
     const route = this.#route
-    // Until we have claimed ourselves, what we left behind may not have been looked for.
-    if (!route || this.#sending || this.#retryTimer || !this.#claims.has(this.#owner)) return
+    // What earlier pages have left behind is older: until it has been looked for, nothing goes.
+    if (!route || this.#sending || this.#retryTimer || !this.#looked) return
     const item = this.#items.find(({ status }) => status === 'queued')
     if (!item?.kept) return
     const { id, path, input, at, number } = item.stored
@@ -302,6 +304,7 @@ export class Outbox {
     const route = this.#route
     if (!route) return
     this.#adopt()
+      .then(() => (this.#looked = true))
       .catch((thrown: unknown) => this.#report(thrown))
       .finally(() => {
         if (this.#route !== route) return

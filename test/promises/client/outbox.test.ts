@@ -114,9 +114,12 @@ test('what a page has left behind is sent by the next one, in order; what is ref
   expect(await storage.load()).toHaveLength(3)
 
   app.harness.proxy.accept()
-  const { outbox } = app.connect({ storage })
-  await eventually(() => app.done.length === 2 && outbox.get().length === 1)
-  expect(app.done).toEqual([1, 3])
+  const { client, outbox } = app.connect({ storage })
+  // Before it has looked for what was left behind, which is older all the same.
+  const own = client.add.mutate({ n: 4 })
+  await eventually(() => app.done.length === 3 && outbox.get().length === 1)
+  expect(app.done).toEqual([1, 3, 4])
+  expect(await own).toBe(8)
   const [failed] = outbox.get()
   expect(failed).toMatchObject({ path: 'add', input: { n: -2 }, status: 'failed' })
   expect(failed?.error?.message).toBe('-2 is negative.')
