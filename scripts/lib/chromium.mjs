@@ -1,6 +1,7 @@
 // A Chromium for the browser tests: one that is there, else playwright's, else Debian's package.
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { installFromDebian } from './debian.mjs'
 import { capture, run, tool } from './run.mjs'
 import { say, step, Stop } from './say.mjs'
 
@@ -62,11 +63,6 @@ async function fromPlaywright() {
 }
 
 async function fromDebian() {
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return null
-  return await step("Installing Debian's Chromium", async () => {
-    const env = { DEBIAN_FRONTEND: 'noninteractive' }
-    await run(['apt-get', 'update'], { env })
-    await run(['apt-get', 'install', '-y', '--no-install-recommends', 'chromium'], { env })
-    return (await starts('/usr/bin/chromium')) ? '/usr/bin/chromium' : null
-  })
+  await installFromDebian('chromium')
+  return (await starts('/usr/bin/chromium')) ? '/usr/bin/chromium' : null
 }
