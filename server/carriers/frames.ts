@@ -37,12 +37,12 @@ export class Packings {
 }
 
 class Framed implements Packing {
-  readonly #batches: boolean
+  readonly together: boolean
   readonly #deflater: Deflater | null
 
   /** @param batches whether the messages of a batch are one frame, a JSON array. */
   constructor(batches: boolean, deflater: Deflater | null) {
-    this.#batches = batches
+    this.together = batches
     this.#deflater = deflater
   }
 
@@ -55,7 +55,7 @@ class Framed implements Packing {
   }
 
   packAll(frames: readonly Frame[]): readonly Packed[] {
-    if (!this.#batches || frames.length === 1) return [join(frames.map(frame => this.pack(frame)))]
+    if (!this.together || frames.length === 1) return [join(frames.map(frame => this.pack(frame)))]
     // A codec's messages follow one another.
     const isText = frames.every(frame => typeof frame === 'string')
     return [this.pack(isText ? `[${frames.join(',')}]` : join(frames))]

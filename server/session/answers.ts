@@ -150,7 +150,7 @@ export class Answers implements Replies {
 
   #tracked(envelope: TrackedEnvelope<unknown>): number {
     if (this.#shared) {
-      return this.#writer.outlet.send(this.#shared.toMessage(this.#headOf(this.#shared), envelope))
+      return this.#writer.outlet.sendMessage(this.#shared.toMessage(this.#headOf(this.#shared), envelope))
     }
     const [id, data] = envelope
     return this.#result({ type: 'data', data: { id, data }, id })
@@ -158,7 +158,7 @@ export class Answers implements Replies {
 
   #untracked(data: unknown): number {
     if (!this.#shared) return this.#result({ type: 'data', data })
-    return this.#writer.outlet.send(this.#shared.toUntracked(this.#headOf(this.#shared), data))
+    return this.#writer.outlet.sendMessage(this.#shared.toUntracked(this.#headOf(this.#shared), data))
   }
 
   #headOf(messages: EncodedMessages): Head {

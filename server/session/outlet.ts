@@ -21,6 +21,9 @@ const bytesPerTurn = 16 * 1024
 /** What is gathered is written at once when it grows beyond this: a bound on the size of one write, in bytes. */
 const maxWriteBytes = 64 * 1024
 
+/** As many messages are packed together at most: what a client has to take at once. */
+const maxTogether = 64
+
 /** Why nobody may send. As bits, for there is a set of them on each connection (of a Set's: 190 B; Node 20). */
 const reasons = { network: 1, turn: 2 }
 type Reason = keyof typeof reasons
@@ -40,6 +43,9 @@ export class Outlet implements Disposable {
   readonly #counters: Counters
   #gathered: Packed[] | null = null
   #gatheredBytes = 0
+  /** The latest of what is gathered: messages that are packed together. */
+  #messages: Frame[] | null = null
+  #messageBytes = 0
   #scheduled = false
   #closed = false
 
@@ -59,27 +65,65 @@ export class Outlet implements Disposable {
     return this.#wire.packing
   }
 
-  /** Returns the bytes of the message itself. */
+  /**
+   * Sends a message, in one piece with those beside it where that is agreed on (a stream of small events, each in a frame
+   * of its own: 2 µs more of the client's CPU for each; Node 20). Returns the bytes of the message itself.
+   */
+  sendMessage(message: Frame): number {
+    if (!this.packing.together) return this.send(message)
+    const bytes = byteLengthOf(message)
+    if (!this.#closed) {
+      this.#messages ??= []
+      this.#messages.push(message)
+      this.#messageBytes += bytes
+      if (this.#messages.length === maxTogether) this.#pack()
+      this.#sendSoon()
+    }
+    return bytes
+  }
+
+  /** Sends a frame that goes by itself. Returns its own bytes. */
   send(frame: Frame): number {
-    this.sendPacked([this.#wire.packing.pack(frame)])
+    this.sendPacked([this.packing.pack(frame)])
     return byteLengthOf(frame)
   }
 
   /** Sends what was packed by `packing`, here or for another connection. */
   sendPacked(packed: readonly Packed[]): void {
     if (this.#closed) return
+    this.#pack()
+    this.#gather(packed)
+    this.#sendSoon()
+  }
+
+  #pack(): void {
+    const messages = this.#messages
+    if (!messages) return
+    this.#messages = null
+    this.#messageBytes = 0
+    this.#gather(this.packing.packAll(messages))
+  }
+
+  #gather(packed: readonly Packed[]): void {
     this.#gathered ??= []
     for (const piece of packed) {
       this.#gathered.push(piece)
       this.#gatheredBytes += byteLengthOf(piece)
     }
-    if (this.#gatheredBytes > maxWriteBytes) {
+  }
+
+  get #unwrittenBytes(): number {
+    return this.#gatheredBytes + this.#messageBytes
+  }
+
+  #sendSoon(): void {
+    if (this.#unwrittenBytes > maxWriteBytes) {
       this.#write()
     } else if (!this.#scheduled) {
       this.#scheduled = true
       if (gathering.push(this) === 1) afterThisTurn(flushAll)
     }
-    if (this.#gatheredBytes > bytesPerTurn) this.#pause('turn')
+    if (this.#unwrittenBytes > bytesPerTurn) this.#pause('turn')
     if (this.bufferedBytes > this.#highWaterBytes) this.#pause('network')
   }
 
@@ -97,7 +141,7 @@ export class Outlet implements Disposable {
 
   /** Bytes that the network has not taken yet, or has not been offered. */
   get bufferedBytes(): number {
-    return this.#wire.bufferedBytes + this.#gatheredBytes
+    return this.#wire.bufferedBytes + this.#unwrittenBytes
   }
 
   /** Lets all who wait go on; the connection is gone, or about to be. Does not close the wire. */
@@ -114,6 +158,7 @@ export class Outlet implements Disposable {
   }
 
   #write(): void {
+    this.#pack()
     const packed = this.#gathered
     if (!packed) return
     const bytes = this.#gatheredBytes

@@ -12,6 +12,8 @@ export type Packed = string | Uint8Array
  * can be written to all.
  */
 export interface Packing {
+  /** Whether messages that go out together are better packed together; left out: no. */
+  readonly together?: boolean
   pack(frame: Frame): Packed
   /** Several messages that go out together, in order, as few pieces as the carrier allows. */
   packAll(frames: readonly Frame[]): readonly Packed[]

@@ -34,7 +34,7 @@ export interface Extensions {
   readonly codec: string | null
   /** Over WebSocket, a client that is asked to leave is told within which time, and chooses the moment itself. */
   readonly spread: boolean
-  /** The events of one batch come in one WebSocket text frame, as a JSON array. */
+  /** Events that became ready together come in one WebSocket frame; as text, a JSON array. */
   readonly batches: boolean
 }
 

@@ -120,11 +120,35 @@ describe('outlet', () => {
     expect(writes()).toBe(2)
   })
 
+  test('messages of one turn are packed together where that is agreed on, in order with all else, 64 at a time', async () => {
+    const { wire, sent, writes } = createWire()
+    const packing = { ...wire.packing, together: true, packAll: (all: readonly Frame[]) => [all.join('+')] }
+    const outlet = new Outlet({ ...wire, packing, bufferedBytes: 0 }, 1_000, createCounters())
+    outlet.sendMessage('a')
+    outlet.sendMessage('b')
+    expect(outlet.bufferedBytes).toBe(2)
+    outlet.send('PING')
+    outlet.sendMessage('c')
+    await turn()
+    expect([sent, writes()]).toEqual([['a+b', 'PING', 'c'], 1])
+    sent.length = 0
+    for (let n = 0; n < 65; n++) outlet.sendMessage('d')
+    outlet.close()
+    expect(sent.map(String).map(({ length }) => length)).toEqual([127, 1])
+  })
+
   test('one write has a bound, however much becomes ready', () => {
     const { wire, sent } = createWire()
     const outlet = new Outlet(wire, 1_000_000, createCounters())
     for (let i = 0; i < 3; i++) outlet.send('x'.repeat(40_000))
     expect(sent).toHaveLength(2)
+  })
+
+  test('what is written at once, for its size, is no reason to wait for the next turn', () => {
+    const { wire } = createWire()
+    const outlet = new Outlet(wire, 1_000_000, createCounters())
+    outlet.send('x'.repeat(100_000))
+    expect(outlet.room).toBeNull()
   })
 
   test('what was gathered goes out before the connection is let go, and nothing after', () => {
