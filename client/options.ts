@@ -194,7 +194,7 @@ function toTransformer(transformer: DataTransformerOptions | undefined): Combine
 
 /**
  * superjson reads a copy of what it is given, unless it is told that nobody else has that; what we give it was parsed
- * for it. (A small event over a WebSocket: 5.5 µs of CPU in all, with the copy 8; Node 20.)
+ * for it. (A small event with a date, JSON.parse included: 1.8 µs of CPU, with the copy 2.2; Node 20.)
  */
 function withoutCopy<T extends CombinedDataTransformer['output']>(output: T): T {
   if (!('registerCustom' in output)) return output
