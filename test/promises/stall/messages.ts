@@ -17,4 +17,6 @@ export interface Measured {
   readonly anonymousBytes: number | null
   /** Subscriptions ended because their connection took nothing. */
   readonly disconnected: number
+  /** Subscriptions for which there is more than their connection takes. */
+  readonly behind: number
 }

@@ -50,8 +50,14 @@ process.on('message', async (command: Command) => {
       globalThis.gc?.()
     }
     const { heapUsed, external } = process.memoryUsage()
-    const disconnected = sluice.stats().dropped.disconnect
-    send({ is: 'measured', heapBytes: heapUsed + external, anonymousBytes: anonymousBytes(), disconnected })
+    const { dropped, subscribers } = sluice.stats()
+    send({
+      is: 'measured',
+      heapBytes: heapUsed + external,
+      anonymousBytes: anonymousBytes(),
+      disconnected: dropped.disconnect,
+      behind: subscribers.behind,
+    })
   }
 })
 
