@@ -1,55 +1,39 @@
-/** Queries and mutations over plain HTTP. The links that send them (http-links.ts) are loaded with the first of them. */
+/** Queries and mutations over plain HTTP. The code that sends them (http-requests.ts) is loaded with the first. */
 import { TRPCClientError } from '@trpc/client'
 import type { Operation } from '@trpc/client'
-import type { Unsubscribable } from '@trpc/server/observable'
 import { SluiceError, toError } from '../shared/errors.ts'
-import type { LinkFor } from './http-links.ts'
+import type { SendOverHttp } from './http-requests.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { ResultObserver } from './subscriptions/subscription.ts'
 
-export type OverHttp = (operation: Operation, observer: ResultObserver) => Unsubscribable
+/** Takes a query or a mutation, and returns its withdrawal. */
+export type SendRequest = (operation: Operation, observer: ResultObserver) => () => void
 
-export function createHttp(options: ResolvedOptions): OverHttp {
-  let links: Promise<LinkFor> | null = null
+export function createHttp(options: ResolvedOptions): SendRequest {
+  let code: Promise<SendOverHttp> | null = null
 
   const load = async () => {
     try {
-      const { createHttpLinks } = await import('./http-links.ts')
-      return createHttpLinks(options)
+      return (await import('./http-requests.ts')).createHttpRequests(options)
     } catch (cause) {
-      links = null // the next request tries again
+      code = null // the next request tries again
       throw new SluiceError('CONNECTION_LOST', 'The code for requests over HTTP could not be loaded.', {
         cause,
       })
     }
   }
 
-  return (op, observer) => {
-    let request: Unsubscribable | null = null
-    let withdrawn = false
+  return (operation, observer) => {
+    const withdrawn = new AbortController()
+    const { signal } = withdrawn
     const begin = async () => {
-      links ??= load()
-      const [linkFor, url, params] = await Promise.all([
-        links,
-        options.url(),
-        options.connectionParams?.() ?? null,
-      ])
-      if (withdrawn) return
-      const link = linkFor(op, url, params)
-      // These links end the chain; next is for those in the middle of one.
-      request = link({
-        op,
-        next: () => {
-          throw new Error("tRPC's HTTP links are the last of their chain.")
-        },
-      }).subscribe(observer)
+      code ??= load()
+      const send = await code
+      if (!signal.aborted) await send(operation, observer, signal)
     }
-    begin().catch((thrown: unknown) => observer.error(TRPCClientError.from(toError(thrown))))
-    return {
-      unsubscribe() {
-        withdrawn = true
-        request?.unsubscribe()
-      },
-    }
+    begin().catch((thrown: unknown) => {
+      if (!signal.aborted) observer.error(TRPCClientError.from(toError(thrown)))
+    })
+    return () => withdrawn.abort()
   }
 }

@@ -3,7 +3,6 @@ import { TRPCClientError } from '@trpc/client'
 import type { Operation, TRPCLink } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { observable } from '@trpc/server/observable'
-import type { Unsubscribable } from '@trpc/server/observable'
 import { toError } from '../shared/errors.ts'
 import { Connection } from './connection/connection.ts'
 import type { ConnectionState, TransportKind } from './connection/machine.ts'
@@ -20,7 +19,7 @@ import type { Seat } from './tabs/seat.ts'
 import { LazyTransport, type CreateTransport } from './transports/lazy.ts'
 import type { StreamPath } from './transports/stream.ts'
 import type { Transport, TransportReports } from './transports/transport.ts'
-import { WebSocketTransport } from './transports/websocket.ts'
+import { openWebSocket } from './transports/websocket.ts'
 
 /** What is to be seen of the connection, as a store that React's `useSyncExternalStore` takes. */
 export interface ConnectionView {
@@ -70,7 +69,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
   const create = (kind: TransportKind, reports: TransportReports): Transport => {
     switch (kind) {
       case 'websocket':
-        return new WebSocketTransport(resolved, reports)
+        return openWebSocket(resolved, reports)
       case 'stream':
         return new LazyTransport(kind, () => loadStream(resolved, path), resolved, reports)
       case 'sse':
@@ -103,10 +102,8 @@ export function sluiceLink<TRouter extends AnyRouter>(
   /** Where no WebSocket is to be had in any case, there is nothing that a request should wait for. */
   const onlyHttp = !resolved.transports.includes('websocket')
 
-  const send = (op: Operation, observer: ResultObserver): Unsubscribable => {
-    if (onlyHttp || isOwnBody(op.input)) return overHttp(op, observer)
-    return { unsubscribe: requests.add(op, observer) }
-  }
+  const send = (op: Operation, observer: ResultObserver): (() => void) =>
+    onlyHttp || isOwnBody(op.input) ? overHttp(op, observer) : requests.add(op, observer)
 
   const { outbox, tabs, url } = options
   const address = typeof url === 'string' ? url : null
@@ -115,7 +112,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
   const route: OutboxRoute = { send, serialize, retryDelayMs, clock, onError }
   outbox?.attach(route)
 
-  const begin = (op: Operation, observer: ResultObserver): Unsubscribable | (() => void) => {
+  const begin = (op: Operation, observer: ResultObserver): (() => void) => {
     if (op.type === 'subscription') return subscribe(op, observer)
     // A body that is read once cannot be sent again.
     if (outbox?.accepts(op) && !isOwnBody(op.input)) return outbox.add(op, observer, route)
@@ -130,7 +127,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
         const results = observer as unknown as ResultObserver
         if (connection.ended) return results.error(TRPCClientError.from(connection.ended))
         if (op.signal?.aborted) return results.complete()
-        let end: Unsubscribable | (() => void)
+        let end: () => void
         try {
           end = begin(op, results)
         } catch (thrown) {
@@ -140,8 +137,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
         op.signal?.addEventListener('abort', onAbort)
         return () => {
           op.signal?.removeEventListener('abort', onAbort)
-          if (typeof end === 'function') end()
-          else end.unsubscribe()
+          end()
         }
       })
 

@@ -4,9 +4,9 @@
  */
 import { TRPCClientError } from '@trpc/client'
 import type { Operation } from '@trpc/client'
-import type { Unsubscribable } from '@trpc/server/observable'
 import { SluiceError, toError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
+import type { SendRequest } from '../http.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
 import type { ClientError, Received, Transport } from '../transports/transport.ts'
@@ -15,7 +15,7 @@ import type { Passenger, Vehicle } from './connection.ts'
 export interface RequestsOptions {
   readonly serialize: (input: unknown) => unknown
   /** Sends an operation over HTTP: where the transport takes none. */
-  readonly overHttp: (operation: Operation, observer: ResultObserver) => Unsubscribable
+  readonly overHttp: SendRequest
   /** Takes what a callback of the application throws. */
   readonly onError: (error: Error) => void
 }
@@ -25,8 +25,8 @@ interface Entry {
   readonly observer: ResultObserver
   /** Null until it is sent. */
   sent: { readonly id: RequestId; readonly transport: Transport } | null
-  /** Where it went over HTTP. */
-  http: Unsubscribable | null
+  /** Takes it back from where it went over HTTP. */
+  withdraw: (() => void) | null
 }
 
 export class Requests implements Passenger {
@@ -51,7 +51,7 @@ export class Requests implements Passenger {
 
   /** Takes a query or mutation in, and returns its withdrawal: what has been sent may happen all the same. */
   add(operation: Operation, observer: ResultObserver): () => void {
-    const entry: Entry = { operation, observer, sent: null, http: null }
+    const entry: Entry = { operation, observer, sent: null, withdraw: null }
     this.#entries.add(entry)
     if (this.#transport) this.#send(entry, this.#transport)
     else this.#vehicle.want()
@@ -120,7 +120,7 @@ export class Requests implements Passenger {
     const { type, path, input, context } = entry.operation
     if (!transport.request || type === 'subscription') {
       this.#forget(entry)
-      entry.http = this.#options.overHttp(entry.operation, entry.observer)
+      entry.withdraw = this.#options.overHttp(entry.operation, entry.observer)
       return
     }
     const id = this.#vehicle.nextId()
@@ -147,7 +147,7 @@ export class Requests implements Passenger {
   }
 
   #forget(entry: Entry): void {
-    entry.http?.unsubscribe()
+    entry.withdraw?.()
     if (!this.#entries.delete(entry)) return
     if (entry.sent) this.#sent.delete(entry.sent.id)
     this.#vehicle.mayRest()

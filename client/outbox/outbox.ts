@@ -10,9 +10,9 @@
 import { TRPCClientError } from '@trpc/client'
 import type { Operation } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
-import type { Unsubscribable } from '@trpc/server/observable'
 import { SluiceError, toError } from '../../shared/errors.ts'
 import type { Clock, Timer } from '../../shared/clock.ts'
+import type { SendRequest } from '../http.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
 import type { ClientError } from '../transports/transport.ts'
 import { verdictOn } from './verdict.ts'
@@ -47,7 +47,7 @@ export interface OutboxEntry {
 
 /** What the link hands over, that is the way out. */
 export interface OutboxRoute {
-  send(operation: Operation, observer: ResultObserver): Unsubscribable
+  readonly send: SendRequest
   /** The input as it goes over the wire. @throws whatever the transformer throws. */
   serialize(input: unknown): unknown
   readonly retryDelayMs: (attempt: number) => number
@@ -70,7 +70,7 @@ interface Item {
 interface Sending {
   readonly item: Item
   /** Null for the moment in which it is handed over. */
-  request: Unsubscribable | null
+  withdraw: (() => void) | null
 }
 
 /** How often one looks for mutations of pages that have ended, in milliseconds. */
@@ -225,12 +225,12 @@ export class Outbox {
       return this.#pump()
     }
     this.#mark(item, 'sending')
-    const sending: Sending = { item, request: null }
+    const sending: Sending = { item, withdraw: null }
     this.#sending = sending
     const context = { idempotencyKey: id }
     const operation: Operation = { id: number, type: 'mutation', path, input, context, signal: null }
     const isCurrent = () => this.#sending === sending
-    sending.request = route.send(operation, {
+    sending.withdraw = route.send(operation, {
       next: result => {
         if (!isCurrent()) return
         this.#answered(item, observer => {
@@ -272,7 +272,7 @@ export class Outbox {
   }
 
   #withdraw(): void {
-    this.#sending?.request?.unsubscribe()
+    this.#sending?.withdraw?.()
     this.#sending = null
   }
 

@@ -1,11 +1,9 @@
 /** Another tab that uses this one's connection: what it asks for is asked for here, and what comes goes there. */
-import type { Operation } from '@trpc/client'
-import type { Unsubscribable } from '@trpc/server/observable'
 import { SluiceError, toError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ConnectionState } from '../connection/machine.ts'
-import { Subscription, type ResultObserver } from '../subscriptions/subscription.ts'
-import { Watchdog } from '../transports/watchdog.ts'
+import { Subscription } from '../subscriptions/subscription.ts'
+import { createWatchdog, type Watchdog } from '../transports/watchdog.ts'
 import {
   Channel,
   Packer,
@@ -17,9 +15,6 @@ import {
 } from './parcel.ts'
 import { Relayed } from './relayed.ts'
 import type { TabsRoute } from './seat.ts'
-
-/** Sends a query or a mutation; its removal does not undo it. */
-export type SendRequest = (operation: Operation, observer: ResultObserver) => Unsubscribable
 
 export interface GuestOptions {
   readonly ride: string
@@ -42,7 +37,7 @@ export class Guest {
   readonly #channel: Channel<ToFollower, ToLeader>
   readonly #watchdog: Watchdog
   readonly #relayed = new Map<RequestId, { readonly relayed: Relayed; readonly end: () => void }>()
-  readonly #requests = new Map<RequestId, Unsubscribable>()
+  readonly #requests = new Map<RequestId, () => void>()
   #over = false
 
   constructor(options: GuestOptions) {
@@ -50,7 +45,7 @@ export class Guest {
     this.#options = options
     this.#packer = new Packer(route.options)
     this.#channel = new Channel(ride, message => this.#heard(message))
-    this.#watchdog = new Watchdog({
+    this.#watchdog = createWatchdog({
       clock: route.options.clock,
       quietMs: heartbeatMs,
       answerMs,
@@ -192,7 +187,7 @@ export class Guest {
     this.#watchdog.stop()
     this.#channel.close()
     for (const id of this.#relayed.keys()) this.#forget(id)
-    for (const request of this.#requests.values()) request.unsubscribe()
+    for (const withdraw of this.#requests.values()) withdraw()
     this.#requests.clear()
     this.#options.gone()
   }

@@ -21,7 +21,7 @@ import type {
   Transport,
   TransportReports,
 } from '../transports/transport.ts'
-import { Watchdog } from '../transports/watchdog.ts'
+import { createWatchdog, type Watchdog } from '../transports/watchdog.ts'
 import { Channel, Packer, unpackReason, type Relayable, type ToFollower, type ToLeader } from './parcel.ts'
 
 export interface RideOptions {
@@ -180,7 +180,7 @@ export class Ride implements Transport {
     this.#timer?.cancel()
     this.#leader = leader
     this.#watchdog?.stop()
-    this.#watchdog = new Watchdog({
+    this.#watchdog = createWatchdog({
       clock: options.clock,
       quietMs: heartbeatMs,
       answerMs,

@@ -5,7 +5,7 @@
 import { SluiceError, toError } from '../../shared/errors.ts'
 import type { Connection, TransportFactory } from '../connection/connection.ts'
 import type { TransportKind } from '../connection/machine.ts'
-import type { SendRequest } from './guest.ts'
+import type { SendRequest } from '../http.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Registry } from '../subscriptions/registry.ts'
 import type { Transport, TransportReports } from '../transports/transport.ts'

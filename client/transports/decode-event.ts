@@ -8,6 +8,7 @@ import {
   toClientError,
   toDuration,
   toLag,
+  toText,
   type Deserializer,
 } from './decode.ts'
 import type { StreamEvent } from './event-parser.ts'
@@ -37,7 +38,7 @@ export function decodeData(event: StreamEvent, id: RequestId, transformer: Deser
  */
 export function decodeError(text: string, id: RequestId, transformer: Deserializer): Received {
   const shape = parseJson(text)
-  return reading(id, () => ({ type: 'error', id, error: toClientError(shape, transformer) }))
+  return reading(id, () => ({ type: 'error', id, error: toClientError(shape, transformer, text) }))
 }
 
 /** The `connected` event: options of the server for this stream. */
@@ -55,7 +56,7 @@ export function decodeConnected(text: string): ConnectedOptions {
   if (!isRecord(options)) throw invalid(text)
   const { position, pingMs, reconnectAfterInactivityMs } = options
   return {
-    position: typeof position === 'string' ? position : undefined,
+    position: toText(position),
     pingMs: toDuration(pingMs),
     reconnectAfterInactivityMs: toDuration(reconnectAfterInactivityMs),
   }
@@ -63,5 +64,5 @@ export function decodeConnected(text: string): ConnectedOptions {
 
 /** The event by which a stream tells how far behind it is. @throws SluiceError `MESSAGE_INVALID` when it does not. */
 export function decodeLag(text: string, id: RequestId): Received {
-  return { type: 'lag', id, lag: toLag(parseJson(text)) }
+  return { type: 'lag', id, lag: toLag(parseJson(text), text) }
 }

@@ -21,8 +21,8 @@ export interface Deserializer {
  */
 export function decodeFrame(text: string, transformer: Deserializer): Received[] {
   const value = parseJson(text)
-  if (!Array.isArray(value)) return [decodeMessage(value, transformer)]
-  return value.map(one => decodeMessage(one, transformer))
+  const messages: unknown[] = Array.isArray(value) ? value : [value]
+  return messages.map(message => decodeMessage(message, transformer, text))
 }
 
 /**
@@ -31,7 +31,7 @@ export function decodeFrame(text: string, transformer: Deserializer): Received[]
  * @throws SluiceError `MESSAGE_INVALID` when it holds anything but messages, or `INPUT_TOO_DEEP`.
  */
 export function decodeBinaryFrame(bytes: Uint8Array, codec: Codec): Received[] {
-  return codec.decode(bytes).map(message => decodeMessage(message, untransformed))
+  return codec.decode(bytes).map(message => decodeMessage(message, untransformed, `${bytes.length} bytes`))
 }
 
 /** @throws SluiceError `MESSAGE_INVALID` when the text is not JSON. */
@@ -47,57 +47,49 @@ export function toDuration(value: unknown): number | undefined {
   return typeof value === 'number' && value > 0 ? value : undefined
 }
 
-function decodeMessage(message: unknown, transformer: Deserializer): Received {
-  if (!isRecord(message)) throw invalid(toText(message))
-  if (message['method'] === 'reconnect') {
-    const withinMs = isRecord(message['params']) ? toDuration(message['params']['withinMs']) : undefined
-    return { type: 'reconnect', ...(withinMs !== undefined && { withinMs }) }
+/** @param source what it was read from, to be quoted where it is no message. */
+function decodeMessage(message: unknown, transformer: Deserializer, source: string): Received {
+  if (!isRecord(message)) throw invalid(source)
+  const { method, params, id, result, error } = message
+  if (method === 'reconnect') {
+    return { type: method, withinMs: isRecord(params) ? toDuration(params['withinMs']) : undefined }
   }
-  if (message['method'] === 'renew') return { type: 'renew' }
-  const { id, result, error } = message
+  if (method === 'renew') return { type: method }
+  const isRequestId = typeof id === 'number' || typeof id === 'string'
   if (error !== undefined) {
-    if (isRequestId(id)) {
-      return reading(id, () => ({ type: 'error', id, error: toClientError(error, transformer) }))
-    }
-    return { type: 'complaint', error: toClientError(error, transformer) }
+    const read = () => toClientError(error, transformer, source)
+    return isRequestId
+      ? reading(id, () => ({ type: 'error', id, error: read() }))
+      : { type: 'complaint', error: read() }
   }
-  if (!isRequestId(id) || !isRecord(result)) throw invalid(toText(message))
-  switch (result['type']) {
-    case 'started': {
-      const { position, credit } = result
-      return {
-        type: 'started',
-        id,
-        position: typeof position === 'string' ? position : undefined,
-        ...(credit === true && { credit }),
-      }
-    }
-    case 'lag':
-      return { type: 'lag', id, lag: toLag(result) }
-    case 'stopped':
-      return { type: 'stopped', id }
-    case 'data':
-    case undefined: {
-      const { id: eventId, data } = result
-      if (eventId !== undefined && typeof eventId !== 'string') throw invalid(toText(message))
-      return reading(id, () => ({ type: 'data', id, eventId, data: transformer.deserialize(data) }))
-    }
-    default:
-      throw invalid(toText(message))
+  if (!isRequestId || !isRecord(result)) throw invalid(source)
+  const { type, position, credit, data } = result
+  const eventId = toText(result['id'])
+  if (type === 'stopped') return { type, id }
+  if (type === 'lag') return { type, id, lag: toLag(result, source) }
+  if (type === 'started') {
+    return { type, id, position: toText(position), credit: credit === true || undefined }
   }
+  if ((type !== 'data' && type !== undefined) || eventId !== result['id']) throw invalid(source)
+  return reading(id, () => ({ type: 'data', id, eventId, data: transformer.deserialize(data) }))
 }
 
-export function toLag(value: unknown): Lag {
-  if (!isRecord(value)) throw invalid(toText(value))
-  const { events, ms } = value
-  if (typeof events !== 'number' || typeof ms !== 'number') throw invalid(toText(value))
-  return { events, ms }
+export function toText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
 }
 
-export function toClientError(shape: unknown, transformer: Deserializer): ClientError {
+export function toLag(value: unknown, source: string): Lag {
+  if (isRecord(value)) {
+    const { events, ms } = value
+    if (typeof events === 'number' && typeof ms === 'number') return { events, ms }
+  }
+  throw invalid(source)
+}
+
+export function toClientError(shape: unknown, transformer: Deserializer, source: string): ClientError {
   const error = transformer.deserialize(shape)
   if (!isRecord(error) || typeof error['code'] !== 'number' || typeof error['message'] !== 'string') {
-    throw invalid(toText(shape))
+    throw invalid(source)
   }
   return TRPCClientError.from({ error })
 }
@@ -116,25 +108,8 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isRequestId(value: unknown): value is RequestId {
-  return typeof value === 'number' || typeof value === 'string'
-}
-
-/** A codec may bring what JSON refuses. */
-function toText(message: unknown): string {
-  try {
-    return JSON.stringify(message, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))
-  } catch {
-    return 'what is nested too deep to be shown' // what JSON.parse can read, JSON.stringify may not have the stack for
-  }
-}
-
-export function invalid(text: string, cause?: unknown): SluiceError {
-  return new SluiceError(
-    'MESSAGE_INVALID',
-    `The server sent ${quote(text)}, which is no message of tRPC's.`,
-    {
-      cause,
-    },
-  )
+/** @param source what was read, of which the beginning is shown. */
+export function invalid(source: string, cause?: unknown): SluiceError {
+  const message = `The server sent ${quote(source)}, which is no message of tRPC's.`
+  return new SluiceError('MESSAGE_INVALID', message, { cause })
 }

@@ -8,7 +8,7 @@ import type { ResolvedOptions } from '../options.ts'
 import { decodeConnected, type ConnectedOptions } from './decode-event.ts'
 import { createEventParser, type StreamEvent } from './event-parser.ts'
 import { toLoss, type Loss } from './transport.ts'
-import { Watchdog } from './watchdog.ts'
+import { createWatchdog, type Watchdog } from './watchdog.ts'
 
 /** What to ask for. */
 export interface EventRequest {
@@ -161,7 +161,7 @@ export class EventResponse {
 
   #watch(): void {
     const { clock, heartbeatTimeoutMs } = this.#options
-    this.#watchdog = new Watchdog({
+    this.#watchdog = createWatchdog({
       clock,
       quietMs: this.#quietMs,
       answerMs: heartbeatTimeoutMs,

@@ -35,7 +35,8 @@ export function toStreamUrl(httpUrl: string): string {
   return askForExtensions(below(httpUrl, streamPath))
 }
 
-function below(httpUrl: string, path: string): string {
+/** The address of what is served below the router's. */
+export function below(httpUrl: string, path: string): string {
   const [base = '', query] = httpUrl.split('?', 2)
   return `${base.replace(/\/$/, '')}/${path}${query === undefined ? '' : `?${query}`}`
 }

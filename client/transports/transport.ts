@@ -75,7 +75,7 @@ export type Received =
       readonly id: RequestId
       readonly position: string | undefined
       /** The server sends no more than it was granted. */
-      readonly credit?: boolean
+      readonly credit?: true | undefined
     }
   | {
       readonly type: 'data'
@@ -89,7 +89,7 @@ export type Received =
   /** An error that belongs to no request of ours. */
   | { readonly type: 'complaint'; readonly error: ClientError }
   /** The server wants this client to connect anew: now, or at a moment of its choice within so many milliseconds. */
-  | { readonly type: 'reconnect'; readonly withinMs?: number }
+  | { readonly type: 'reconnect'; readonly withinMs?: number | undefined }
   /** The server wants to hear anew who this client is. */
   | { readonly type: 'renew' }
 
@@ -98,7 +98,7 @@ export interface Loss {
   readonly why: SluiceError
   readonly retry: boolean
   /** How long the server asked to be left alone, in milliseconds. */
-  readonly afterMs?: number
+  readonly afterMs?: number | undefined
   /** The server ended it politely after it had brought something: no failure, and no reason to wait longer. */
   readonly served?: boolean
   /** Nothing at all has come in time: the server is not there, or somebody holds its answer back. */

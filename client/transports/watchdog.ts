@@ -17,76 +17,65 @@ export interface WatchdogOptions {
   readonly onSilent: () => void
 }
 
-export class Watchdog implements Disposable {
-  readonly #options: WatchdogOptions
-  #lastHeard: number
-  #heardSinceAsked = false
-  /** Until when a question of ours may go unanswered; null while there is none. */
-  #answerUntil: number | null = null
-  #timer: Timer | null = null
-
-  /** Begins to watch at once. */
-  constructor(options: WatchdogOptions) {
-    this.#options = options
-    this.#lastHeard = options.clock.now()
-    this.#watch()
-  }
-
+export interface Watchdog {
   /** True when the peer has been silent for as long as it may be. */
-  get overdue(): boolean {
-    return this.#silentForMs() >= this.#options.quietMs
-  }
-
+  readonly overdue: boolean
   /** Something came from the peer, whatever it was. On the path of every message: no timer is touched here. */
-  heard(): void {
-    this.#lastHeard = this.#options.clock.now()
-    this.#heardSinceAsked = true
-  }
-
+  heard(): void
   /**
    * Asks the peer now, and gives it so long to answer; or less, where it still owes an answer from before. So hints
    * that keep coming do not put the verdict off.
    *
    * @param onSilent called in place of the option of that name.
    */
-  probe(withinMs: number, onSilent = this.#options.onSilent): void {
-    const now = this.#options.clock.now()
-    const owedUntil = this.#heardSinceAsked ? null : this.#answerUntil
-    this.#options.ask?.()
-    this.#heardSinceAsked = false
-    this.#answerUntil = Math.min(now + withinMs, owedUntil ?? Infinity)
-    this.#set(this.#answerUntil - now, () => {
-      this.#answerUntil = null
-      if (this.#heardSinceAsked) return this.#watch()
-      this.#timer = null
-      onSilent()
-    })
-  }
+  probe(withinMs: number, onSilent?: () => void): void
+  stop(): void
+}
 
-  stop(): void {
-    this.#timer?.cancel()
-    this.#timer = null
-  }
+/** Begins to watch at once. */
+export function createWatchdog({ clock, quietMs, answerMs, ask, onSilent }: WatchdogOptions): Watchdog {
+  let lastHeard = clock.now()
+  let heardSinceAsked = false
+  /** Until when a question of ours may go unanswered; Infinity while there is none. */
+  let answerUntil = Infinity
+  let timer: Timer | undefined
 
-  [Symbol.dispose](): void {
-    this.stop()
+  const set = (ms: number, fire: () => void) => {
+    timer?.cancel()
+    if (ms < Infinity) timer = clock.after(ms, fire)
   }
 
   /** Sleeps for what is left of the time that the peer may be silent, as far as that is known by now. */
-  #watch(): void {
-    this.#set(this.#options.quietMs - this.#silentForMs(), () => {
-      if (this.overdue) this.probe(this.#options.answerMs)
-      else this.#watch()
+  const watch = () =>
+    set(lastHeard + quietMs - clock.now(), () => {
+      if (watchdog.overdue) watchdog.probe(answerMs)
+      else watch()
     })
-  }
 
-  #set(ms: number, fire: () => void): void {
-    this.#timer?.cancel()
-    // Infinity: not to be watched.
-    this.#timer = ms === Infinity ? null : this.#options.clock.after(ms, fire)
+  const watchdog: Watchdog = {
+    get overdue() {
+      return clock.now() - lastHeard >= quietMs
+    },
+    heard() {
+      lastHeard = clock.now()
+      heardSinceAsked = true
+    },
+    probe(withinMs, verdict = onSilent) {
+      const now = clock.now()
+      const owedUntil = heardSinceAsked ? Infinity : answerUntil
+      ask?.()
+      heardSinceAsked = false
+      answerUntil = Math.min(now + withinMs, owedUntil)
+      set(answerUntil - now, () => {
+        answerUntil = Infinity
+        if (heardSinceAsked) watch()
+        else verdict()
+      })
+    },
+    stop() {
+      timer?.cancel()
+    },
   }
-
-  #silentForMs(): number {
-    return this.#options.clock.now() - this.#lastHeard
-  }
+  watch()
+  return watchdog
 }

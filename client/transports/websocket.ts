@@ -1,7 +1,6 @@
 /** One WebSocket, from the attempt to open it to its loss. */
-import { concat, type Codec } from '../../shared/codec/codec.ts'
+import { concat } from '../../shared/codec/codec.ts'
 import { isSluiceError, retryOfCloseCode, SluiceError, toError } from '../../shared/errors.ts'
-import type { Timer } from '../../shared/clock.ts'
 import {
   ping,
   pong,
@@ -9,20 +8,17 @@ import {
   type OperationKind,
   type RequestId,
 } from '../../shared/protocol/messages.ts'
-import type { Hint } from '../connection/machine.ts'
 import type { ConnectionParams, ResolvedOptions, WebSocketLike } from '../options.ts'
 import { decodeBinaryFrame, decodeFrame } from './decode.ts'
-import { retryAfterMs } from './retry-after.ts'
 import { toLoss } from './transport.ts'
-import type { AskedInput, AskedRequest, AskedSubscription, Loss } from './transport.ts'
-import type { Received, Transport, TransportReports } from './transport.ts'
+import type { AskedInput, Loss, Received, Transport, TransportReports } from './transport.ts'
 import { toWebSocketUrl } from './url.ts'
-import { Watchdog } from './watchdog.ts'
+import type { RefusedUpgrade } from './refused-upgrade.ts'
+import { createWatchdog, type Watchdog } from './watchdog.ts'
 
 /** A message that waits to be sent. */
 interface Outgoing {
   readonly id: RequestId
-  /** What it is about; the rest is said of what the server knows by then. */
   readonly method: ClientMessage['method']
   /** JSON, or what the codec made of it. */
   readonly frame: string | Uint8Array
@@ -31,77 +27,28 @@ interface Outgoing {
 /** Messages in one frame. A server may refuse more than 1,000: who resumes that many sends several frames. */
 const maxBatchLength = 500
 
-export class WebSocketTransport implements Transport {
-  readonly kind = 'websocket'
-  readonly #options: ResolvedOptions
-  readonly #reports: TransportReports
-
-  #socket: WebSocketLike | null = null
-  #open = false
+/** Begins to connect at once. */
+export function openWebSocket(options: ResolvedOptions, reports: TransportReports): Transport {
+  const { clock, codec, connectionParams, connectTimeoutMs, heartbeatMs, heartbeatTimeoutMs, onError } =
+    options
+  let socket: OurSocket | null = null
+  let open = false
   /** Lost or closed: whatever still comes from the socket is let pass. */
-  #over = false
-  readonly #connectTimer: Timer
-  #watchdog: Watchdog | null = null
-  #heard = false
-  /** What is sent in, once a binary frame of the server's has said that it understands; null: JSON. */
-  #codec: Codec | null = null
+  let over = false
+  let watchdog: Watchdog | null = null
+  let heard = false
+  /** Whether messages go in binary: once a binary frame of the server's has said that it understands. */
+  let binary = false
   /** Sent together, in one frame, at the end of the turn in which the first of them was asked for. */
-  #outgoing: Outgoing[] = []
-  #flushing = false
+  let outgoing: Outgoing[] = []
 
-  /** Begins to connect at once. */
-  constructor(options: ResolvedOptions, reports: TransportReports) {
-    this.#options = options
-    this.#reports = reports
-    const { connectTimeoutMs } = options
-    this.#connectTimer = options.clock.after(connectTimeoutMs, () =>
-      this.#lose({
-        why: new SluiceError('CONNECTION_LOST', `The WebSocket did not open within ${connectTimeoutMs} ms.`),
-        retry: true,
-      }),
-    )
-    this.#connect().catch((thrown: unknown) => {
-      if (!this.#over && !isSluiceError(thrown)) options.onError(toError(thrown))
-      this.#lose(toLoss(thrown, 'The WebSocket could not be opened'))
-    })
-  }
+  const connectTimer = clock.after(connectTimeoutMs, () =>
+    lose('CONNECTION_LOST', `The WebSocket did not open within ${connectTimeoutMs} ms.`),
+  )
 
-  readonly request = ({ id, kind, path, input, idempotencyKey }: AskedRequest): void => {
-    this.#ask(id, kind, { path, input, ...(idempotencyKey !== undefined && { idempotencyKey }) })
-  }
-
-  subscribe({ id, path, input, lastEventId, again, lag, flow }: AskedSubscription): void {
-    this.#ask(id, 'subscription', {
-      path,
-      input,
-      ...(lastEventId !== undefined && { lastEventId }),
-      ...(again && { again }),
-      ...(lag && { lag }),
-      ...(flow && { credit: flow.credit }),
-    })
-  }
-
-  grant(id: RequestId, events: number): void {
-    this.#send({ id, method: 'subscription.credit', params: { events } })
-  }
-
-  unsubscribe(id: RequestId): void {
-    const unsent = this.#outgoing.some(message => message.id === id && message.method === 'subscription')
-    this.#outgoing = this.#outgoing.filter(message => message.id !== id)
-    if (!unsent) this.#send({ id, method: 'subscription.stop' })
-  }
-
-  probe(_hint: Hint, withinMs: number): void {
-    this.#watchdog?.probe(withinMs, () => this.#silent({ atOnce: true }))
-  }
-
-  close(): void {
-    if (!this.#over) this.#end()
-  }
-
-  async #connect(): Promise<void> {
-    const { url, connectionParams, WebSocket, codec } = this.#options
-    if (WebSocket === null) {
+  const connect = async () => {
+    const { url, WebSocket } = options
+    if (!WebSocket) {
       throw new SluiceError(
         'TRANSPORT_UNAVAILABLE',
         'There is no WebSocket here. Pass one to sluiceLink({ WebSocket }), of the package ws say, or use transport "sse".',
@@ -109,177 +56,180 @@ export class WebSocketTransport implements Transport {
     }
     // The params come first: a server allows a silent socket only so much time.
     const [address, params] = await Promise.all([url(), connectionParams?.() ?? null])
-    if (this.#over) return
-    const socket = new WebSocket(toWebSocketUrl(address, connectionParams !== null, codec?.name))
-    if (codec) socket.binaryType = 'arraybuffer'
-    this.#socket = socket
-    socket.addEventListener('open', () => this.#opened(connectionParams === null ? undefined : params))
-    socket.addEventListener('message', ({ data }) => this.#received(data))
-    socket.addEventListener('close', ({ code, reason }) => this.#closed(code, reason))
+    if (over) return
+    const opening: OurSocket = new WebSocket(toWebSocketUrl(address, connectionParams !== null, codec?.name))
+    socket = opening
+    if (codec) opening.binaryType = 'arraybuffer'
+    opening.addEventListener('open', () => {
+      if (over) return
+      open = true
+      connectTimer.cancel()
+      if (connectionParams) hello(params)
+      flush()
+      watchdog = createWatchdog({
+        clock,
+        quietMs: heartbeatMs,
+        answerMs: heartbeatTimeoutMs,
+        ask: () => opening.send(ping),
+        onSilent: () => silent(),
+      })
+      // Some middle boxes open a WebSocket and then let nothing through. The answer to this ping tells.
+      if (heartbeatMs !== Infinity) watchdog.probe(heartbeatTimeoutMs)
+      reports.opened()
+    })
+    opening.addEventListener('message', ({ data }) => received(data))
+    opening.addEventListener('close', ({ code, reason }) => closed(code, reason))
     // A close event follows each error and says more. The listener stays for good: an `error` without one would
     // end a Node process, and closing a socket that is still opening makes one.
-    socket.addEventListener('error', () => {})
+    opening.addEventListener('error', () => {})
     // Only `ws` tells what an upgrade was refused with. Who listens for that has to end the attempt.
-    ;(socket as TellingSocket).on?.('unexpected-response', (_, { statusCode, headers }) => {
-      const why = new SluiceError(
-        'CONNECTION_LOST',
-        `The upgrade was refused with HTTP status ${statusCode}.`,
-        {
-          data: { status: statusCode },
-        },
+    opening.on?.('unexpected-response', (_, response) => {
+      import('./refused-upgrade.ts').then(
+        ({ refusedUpgrade }) => end(refusedUpgrade(response, clock)),
+        onError,
       )
-      const afterMs = retryAfterMs(headers['retry-after'] ?? null, this.#options.clock.now())
-      this.#lose({ why, retry: true, ...(afterMs !== undefined && { afterMs }) })
     })
   }
 
-  #opened(params: ConnectionParams | undefined): void {
-    if (this.#over || !this.#socket) return
-    this.#open = true
-    this.#connectTimer.cancel()
-    if (params !== undefined) this.#hello(params)
-    this.#flush()
-    this.#watch(this.#socket)
-    this.#reports.opened()
-  }
-
-  #watch(socket: WebSocketLike): void {
-    const { clock, heartbeatMs, heartbeatTimeoutMs } = this.#options
-    this.#watchdog = new Watchdog({
-      clock,
-      quietMs: heartbeatMs,
-      answerMs: heartbeatTimeoutMs,
-      ask: () => socket.send(ping),
-      onSilent: () => this.#silent(),
-    })
-    // Some middle boxes open a WebSocket and then let nothing through. The answer to this ping tells.
-    if (heartbeatMs !== Infinity) this.#watchdog.probe(heartbeatTimeoutMs)
-  }
-
-  #silent(how: Pick<Loss, 'atOnce'> = {}): void {
-    const why = new SluiceError('SILENT_PEER', 'The server did not answer a ping over the WebSocket.')
-    this.#lose({ why, retry: true, ...how }, { dead: true })
-  }
-
-  #received(frame: unknown): void {
-    if (this.#over) return
-    this.#watchdog?.heard()
-    if (!this.#heard) {
-      this.#heard = true
-      this.#reports.heard()
+  const received = (frame: unknown) => {
+    if (over) return
+    watchdog?.heard()
+    if (!heard) {
+      heard = true
+      reports.heard()
     }
     if (frame === pong) return
-    if (frame === ping) return this.#socket?.send(pong)
+    if (frame === ping) return socket?.send(pong)
     let messages
     try {
-      messages = this.#decode(frame)
+      messages = decode(frame)
     } catch (thrown) {
       const error = toError(thrown)
-      this.#options.onError(error)
-      return this.#lose({ ...toLoss(error, 'A message could not be read'), retry: true })
+      onError(error)
+      return end({ ...toLoss(error, 'A message could not be read'), retry: true })
     }
     const size = sizeOf(frame) / messages.length
     for (const message of messages) {
       // What a message sets off may close this very transport.
-      if (this.#over) return
-      if (message.type === 'renew') void this.#renew() // never rejects
-      else this.#reports.received(message, size)
+      if (over) return
+      if (message.type === 'renew') void renew() // never rejects
+      else reports.received(message, size)
     }
   }
 
   /** Says anew who we are. Without params it is the upgrade's headers that say so, which takes another connection. */
-  async #renew(): Promise<void> {
-    const { connectionParams, onError } = this.#options
-    if (connectionParams === null) return this.#reports.received({ type: 'reconnect' })
+  const renew = async () => {
+    if (!connectionParams) return reports.received({ type: 'reconnect' })
     try {
-      const params = await connectionParams()
-      if (!this.#over) this.#hello(params)
+      hello(await connectionParams())
     } catch (thrown) {
       onError(toError(thrown)) // the application's own; what we said before holds until it runs out
     }
   }
 
-  #hello(params: ConnectionParams): void {
-    this.#socket?.send(JSON.stringify({ method: 'connectionParams', data: params }))
+  const hello = (data: ConnectionParams) => {
+    if (open) socket?.send(JSON.stringify({ method: 'connectionParams', data }))
   }
 
-  #decode(frame: unknown): Received[] {
-    if (typeof frame === 'string') return decodeFrame(frame, this.#options.transformer.output)
-    const { codec } = this.#options
+  const decode = (frame: unknown): Received[] => {
+    if (typeof frame === 'string') return decodeFrame(frame, options.transformer.output)
     if (!codec || !(frame instanceof ArrayBuffer)) {
       throw new SluiceError('MESSAGE_INVALID', 'The server sent a binary frame, which nobody asked for.')
     }
-    if (!this.#codec) {
-      this.#flush() // what waits is JSON still
-      this.#codec = codec
-    }
+    if (!binary) flush() // what waits is JSON still
+    binary = true
     return decodeBinaryFrame(new Uint8Array(frame), codec)
   }
 
-  #closed(code: number, reason: string): void {
-    const said = reason === '' ? `code ${code}` : `code ${code}, ${JSON.stringify(reason)}`
-    const retry = retryOfCloseCode(code) !== 'never'
-    const message = this.#open
+  const closed = (closeCode: number, reason: string) => {
+    const said = `code ${closeCode}${reason && `, ${JSON.stringify(reason)}`}`
+    const message = open
       ? `The WebSocket was closed with ${said}.`
       : `The WebSocket could not be opened (${said}).`
-    const data = { closeCode: code, reason }
+    const retry = retryOfCloseCode(closeCode) !== 'never'
     // A Sluice server gives the code of its error as the reason, and this is the only one for which it closes for good.
-    const refused = code === 4401 && reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
-    this.#lose({ why: new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, { data }), retry })
+    const refused = closeCode === 4401 && reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
+    const why = new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, { data: { closeCode, reason } })
+    end({ why, retry })
   }
 
-  #ask(id: RequestId, method: OperationKind, asked: Asked): void {
-    const { path, input } = asked
-    const params = { ...asked, input: this.#codec ? input.own : input.serialized }
-    this.#send({ id, method, params }, path)
+  const ask = (id: RequestId, method: OperationKind, params: Asked) => {
+    const { path, input } = params
+    send({ id, method, params: { ...params, input: binary ? input.own : input.serialized } }, path)
   }
 
-  #send(message: ClientMessage, path?: string): void {
-    if (this.#over) return
+  const send = (message: ClientMessage, path?: string) => {
+    if (over) return
     // Each by itself and now, so that a value that cannot be encoded costs its own request only.
-    const frame = this.#codec ? this.#codec.formatFor(path).encode(message) : JSON.stringify(message)
-    this.#outgoing.push({ id: message.id, method: message.method, frame })
-    if (!this.#open || this.#flushing) return
-    this.#flushing = true
-    queueMicrotask(() => this.#flush())
+    const frame = binary && codec ? codec.formatFor(path).encode(message) : JSON.stringify(message)
+    const { id, method } = message
+    if (outgoing.push({ id, method, frame }) === 1) queueMicrotask(flush)
   }
 
-  #flush(): void {
-    this.#flushing = false
-    const messages = this.#outgoing
-    if (!this.#open || this.#over || messages.length === 0) return
-    this.#outgoing = []
-    for (let from = 0; from < messages.length; from += maxBatchLength) {
-      this.#socket?.send(join(messages.slice(from, from + maxBatchLength).map(message => message.frame)))
+  const flush = () => {
+    if (!open) return
+    const frames = outgoing.map(({ frame }) => frame)
+    outgoing = []
+    for (let from = 0; from < frames.length; from += maxBatchLength) {
+      socket?.send(join(frames.slice(from, from + maxBatchLength)))
     }
   }
 
-  #lose(loss: Loss, how?: { readonly dead: boolean }): void {
-    if (this.#over) return
-    this.#end(how)
-    this.#reports.lost(loss)
+  const silent = (how: Pick<Loss, 'atOnce'> = {}) => {
+    // To close is to wait for the peer's answer: `ws` would keep the process alive for 30 s to hear a dead one.
+    socket?.terminate?.()
+    lose('SILENT_PEER', 'The server did not answer a ping over the WebSocket.', how)
   }
 
-  #end({ dead } = { dead: false }): void {
-    this.#over = true
-    this.#open = false
-    this.#connectTimer.cancel()
-    this.#watchdog?.stop()
-    const socket = this.#socket as (WebSocketLike & { terminate?(): void }) | null
-    // To close is to wait for the peer's answer: `ws` would keep the process alive for 30 s to hear a dead one.
-    if (dead && socket?.terminate) socket.terminate()
-    else socket?.close()
+  const lose = (code: 'CONNECTION_LOST' | 'SILENT_PEER', message: string, how?: Partial<Loss>) =>
+    end({ why: new SluiceError(code, message), retry: true, ...how })
+
+  /** @param loss null: it is closed by whoever had it opened. */
+  const end = (loss: Loss | null) => {
+    if (over) return
+    over = true
+    open = false
+    connectTimer.cancel()
+    watchdog?.stop()
+    socket?.close()
+    if (loss) reports.lost(loss)
+  }
+
+  connect().catch((thrown: unknown) => {
+    if (!over && !isSluiceError(thrown)) onError(toError(thrown))
+    end(toLoss(thrown, 'The WebSocket could not be opened'))
+  })
+
+  return {
+    kind: 'websocket',
+    request({ id, kind, path, input, idempotencyKey }) {
+      ask(id, kind, { path, input, ...(idempotencyKey !== undefined && { idempotencyKey }) })
+    },
+    subscribe({ id, path, input, lastEventId, again, lag, flow }) {
+      ask(id, 'subscription', {
+        path,
+        input,
+        ...(lastEventId !== undefined && { lastEventId }),
+        ...(again && { again }),
+        ...(lag && { lag }),
+        ...(flow && { credit: flow.credit }),
+      })
+    },
+    grant: (id, events) => send({ id, method: 'subscription.credit', params: { events } }),
+    unsubscribe(id) {
+      const unsent = outgoing.some(message => message.id === id && message.method === 'subscription')
+      outgoing = outgoing.filter(message => message.id !== id)
+      if (!unsent) send({ id, method: 'subscription.stop' })
+    },
+    probe: (_, withinMs) => watchdog?.probe(withinMs, () => silent({ atOnce: true })),
+    close: () => end(null),
   }
 }
 
 /** What the WebSocket of `ws` has beside a browser's. */
-interface TellingSocket {
+interface OurSocket extends WebSocketLike {
   on?(event: 'unexpected-response', listener: (request: unknown, response: RefusedUpgrade) => void): void
-}
-
-interface RefusedUpgrade {
-  readonly statusCode: number
-  readonly headers: Readonly<Record<string, string | undefined>>
+  terminate?(): void
 }
 
 interface Asked {

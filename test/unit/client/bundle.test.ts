@@ -32,7 +32,7 @@ describe('what a page loads', () => {
   })
 
   test('for the stream, for single SSE responses, and for requests over HTTP comes when it is needed', () => {
-    expect(Object.keys(ours.later).toSorted()).toEqual(['http-links', 'sse', 'stream'])
+    expect(Object.keys(ours.later).toSorted()).toEqual(['http-requests', 'refused-upgrade', 'sse', 'stream'])
   })
 
   test('is nothing of codecs, of the outbox, of other tabs, of a server, or of Node', () => {

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { Watchdog } from '../../../client/transports/watchdog.ts'
+import { createWatchdog } from '../../../client/transports/watchdog.ts'
 import { createFakeClock } from '../../kit/index.ts'
 
 function watch(quietMs = 30_000) {
   const clock = createFakeClock()
   const seen = { asked: 0, silent: 0 }
-  const watchdog = new Watchdog({
+  const watchdog = createWatchdog({
     clock,
     quietMs,
     answerMs: 10_000,
@@ -47,7 +47,7 @@ test('a timer that fires late, as in a frozen page, is no verdict: the peer is a
     after: (_ms: number, f: () => void) => ((fire = f), timer),
   }
   const seen: string[] = []
-  const watchdog = new Watchdog({
+  const watchdog = createWatchdog({
     clock,
     quietMs: 30_000,
     answerMs: 10_000,
