@@ -14,9 +14,6 @@ import { isRecord, type Deserializer } from './transports/decode.ts'
 import { below, toHttpUrl } from './transports/http-url.ts'
 import { withParam } from './transports/url.ts'
 
-/** Rejects when it could not even begin; from then on the observer is told. Once aborted, nobody is told anything. */
-export type SendOverHttp = (op: Operation, observer: ResultObserver, signal: AbortSignal) => Promise<void>
-
 interface Asked {
   readonly op: Operation
   readonly observer: ResultObserver
@@ -35,7 +32,28 @@ interface Request {
 /** Longer request lines are split into several batches: many a proxy refuses them. */
 const maxUrlLength = 8_000
 
-export function createHttpRequests(options: ResolvedOptions): SendOverHttp {
+type Send = (op: Operation, observer: ResultObserver, signal: AbortSignal) => Promise<void>
+
+/** What sends for a link, by its options: its requests of one turn go together, and no other's. */
+const senders = new WeakMap<ResolvedOptions, Send>()
+
+/** Once aborted, nobody is told anything. */
+export function sendOverHttp(
+  options: ResolvedOptions,
+  op: Operation,
+  observer: ResultObserver,
+  signal: AbortSignal,
+): void {
+  if (signal.aborted) return
+  const send = senders.get(options) ?? createSender(options)
+  senders.set(options, send)
+  send(op, observer, signal).catch((thrown: unknown) => {
+    if (!signal.aborted) observer.error(TRPCClientError.from(toError(thrown)))
+  })
+}
+
+/** The promise of what it returns rejects when the request could not even begin. */
+function createSender(options: ResolvedOptions): Send {
   const { headers, transformer, fetch, onError } = options
   /** What was asked for in this turn, by what can go together: the type, and the address of the day. */
   const batches = new Map<string, Asked[]>()

@@ -1,8 +1,9 @@
 // The link
-export { sluiceLink, type ConnectionView, type SluiceLink } from './link.ts'
+export { sluiceLink, type SluiceLink } from './link.ts'
 export type { ConnectionParams, SluiceLinkOptions, WebSocketConstructor, WebSocketLike } from './options.ts'
 
 // The state of its connection
+export type { ConnectionView } from './connection/connection.ts'
 export type { ConnectionState, Reason, TransportKind, Via } from './connection/machine.ts'
 
 // Subscriptions without callbacks

@@ -4,35 +4,21 @@ import type { Operation, TRPCLink } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { observable } from '@trpc/server/observable'
 import { toError } from '../shared/errors.ts'
-import { Connection } from './connection/connection.ts'
-import type { ConnectionState, TransportKind } from './connection/machine.ts'
-import { Requests } from './connection/requests.ts'
-import { createHttp } from './http.ts'
-import type { OutboxRoute } from './outbox/outbox.ts'
-import { resolveOptions, type ResolvedOptions, type SluiceLinkOptions } from './options.ts'
+import { createConnection, type ConnectionView } from './connection/connection.ts'
+import type { TransportKind } from './connection/machine.ts'
+import { createRequests } from './connection/requests.ts'
+import { createHttp, type SendRequest } from './http.ts'
+import { resolveOptions, type SluiceLinkOptions } from './options.ts'
 import { isOwnBody } from './own-body.ts'
 import { flowOf } from './subscriptions/inbox.ts'
 import { onLagOf } from './subscriptions/lag.ts'
-import { Registry } from './subscriptions/registry.ts'
-import { Subscription, type ResultObserver } from './subscriptions/subscription.ts'
+import { createRegistry } from './subscriptions/registry.ts'
+import { createSubscription, type ResultObserver } from './subscriptions/subscription.ts'
 import type { Seat } from './tabs/seat.ts'
-import { LazyTransport, type CreateTransport } from './transports/lazy.ts'
+import { openLazily, type CreateTransport } from './transports/lazy.ts'
 import type { StreamPath } from './transports/stream.ts'
 import type { Transport, TransportReports } from './transports/transport.ts'
 import { openWebSocket } from './transports/websocket.ts'
-
-/** What is to be seen of the connection, as a store that React's `useSyncExternalStore` takes. */
-export interface ConnectionView {
-  /** The same object until the state changes. */
-  get(): ConnectionState
-  /** Calls `listener` after each change; returns its removal. */
-  subscribe(listener: () => void): () => void
-  /**
-   * Says that things may have changed (a phone woke up, a VPN came up): a waiting link tries again at once, an open
-   * one makes sure within 2 s that its server still answers. Browsers' own events are heeded without it.
-   */
-  wake(): void
-}
 
 export type SluiceLink<TRouter extends AnyRouter> = TRPCLink<TRouter> & {
   readonly connection: ConnectionView
@@ -61,62 +47,58 @@ export function sluiceLink<TRouter extends AnyRouter>(
   options: SluiceLinkOptions<TRouter>,
 ): SluiceLink<TRouter> {
   const resolved = resolveOptions(options)
-  const { clock, onError, retryDelayMs, transformer } = resolved
-  const serialize = (input: unknown): unknown => transformer.input.serialize(input)
+  const serialize = (input: unknown): unknown => resolved.transformer.input.serialize(input)
   const overHttp = createHttp(resolved)
 
   const path: StreamPath = { heldBack: 'no' }
   const create = (kind: TransportKind, reports: TransportReports): Transport => {
-    switch (kind) {
-      case 'websocket':
-        return openWebSocket(resolved, reports)
-      case 'stream':
-        return new LazyTransport(kind, () => loadStream(resolved, path), resolved, reports)
-      case 'sse':
-        return new LazyTransport(kind, () => loadSse(resolved), resolved, reports)
+    if (kind === 'websocket') return openWebSocket(resolved, reports)
+    const load = async (): Promise<CreateTransport> => {
+      const code = kind === 'stream' ? import('./transports/stream.ts') : import('./transports/sse.ts')
+      const { createClimber, open } = await code
+      connection.climbBy(createClimber)
+      return later => open(resolved, later, path)
     }
+    return openLazily(kind, load, resolved, reports)
   }
-  const connection = new Connection(
+
+  const connection = createConnection(
     resolved,
     (kind, reports) => seat?.open(kind, reports) ?? create(kind, reports),
   )
-  const subscriptions = new Registry(connection, { clock, retryDelayMs })
-  const requests = new Requests(connection, { serialize, overHttp, onError })
+  const subscriptions = createRegistry(connection, resolved)
+  const requests = createRequests(connection, resolved, overHttp)
   connection.carry(subscriptions)
   connection.carry(requests)
 
-  const subscribe = (op: Operation, observer: ResultObserver): (() => void) => {
-    const { path, input, context } = op
-    const subscription = new Subscription({
-      path,
-      input,
-      serialized: serialize(input),
-      observer,
-      flow: flowOf(context),
-      onLag: onLagOf(context),
-      onError,
-    })
-    return subscriptions.add(subscription)
-  }
+  const subscribe = ({ path, input, context }: Operation, observer: ResultObserver) =>
+    subscriptions.add(
+      createSubscription({
+        path,
+        input,
+        serialized: serialize(input),
+        observer,
+        flow: flowOf(context),
+        onLag: onLagOf(context),
+        onError: resolved.onError,
+      }),
+    )
 
   /** Where no WebSocket is to be had in any case, there is nothing that a request should wait for. */
   const onlyHttp = !resolved.transports.includes('websocket')
 
-  const send = (op: Operation, observer: ResultObserver): (() => void) =>
+  const send: SendRequest = (op, observer) =>
     onlyHttp || isOwnBody(op.input) ? overHttp(op, observer) : requests.add(op, observer)
 
   const { outbox, tabs, url } = options
   const address = typeof url === 'string' ? url : null
-  const seat: Seat | null =
-    tabs?.join({ connection, subscriptions, send, create, address, options: resolved }) ?? null
-  const route: OutboxRoute = { send, serialize, retryDelayMs, clock, onError }
+  const route = { connection, subscriptions, send, create, serialize, address, options: resolved }
+  const seat: Seat | null = tabs?.join(route) ?? null
   outbox?.attach(route)
 
   const begin = (op: Operation, observer: ResultObserver): (() => void) => {
     if (op.type === 'subscription') return subscribe(op, observer)
-    // A body that is read once cannot be sent again.
-    if (outbox?.accepts(op) && !isOwnBody(op.input)) return outbox.add(op, observer, route)
-    return send(op, observer)
+    return outbox?.accepts(op) ? outbox.add(op, observer, route) : send(op, observer)
   }
 
   const link: TRPCLink<TRouter> =
@@ -125,42 +107,26 @@ export function sluiceLink<TRouter extends AnyRouter>(
       observable(observer => {
         // A link of any router: what it passes on is what the server sent, whatever its types.
         const results = observer as unknown as ResultObserver
-        if (connection.ended) return results.error(TRPCClientError.from(connection.ended))
-        if (op.signal?.aborted) return results.complete()
-        let end: () => void
+        const { signal } = op
+        const complete = () => results.complete()
         try {
-          end = begin(op, results)
+          if (connection.ended) throw connection.ended
+          if (signal?.aborted) return complete()
+          const end = begin(op, results)
+          signal?.addEventListener('abort', complete)
+          return () => {
+            signal?.removeEventListener('abort', complete)
+            end()
+          }
         } catch (thrown) {
           return results.error(TRPCClientError.from(toError(thrown)))
         }
-        const onAbort = () => results.complete()
-        op.signal?.addEventListener('abort', onAbort)
-        return () => {
-          op.signal?.removeEventListener('abort', onAbort)
-          end()
-        }
       })
 
-  const view: ConnectionView = {
-    get: () => connection.get(),
-    subscribe: listener => connection.subscribe(listener),
-    wake: () => connection.wake(),
-  }
   const close = () => {
-    const open = !connection.ended
     seat?.close() // first: the other tabs go on without this one
-    connection.close()
-    if (open && connection.ended) outbox?.detach(TRPCClientError.from(connection.ended))
+    const why = connection.close()
+    outbox?.detach(route, TRPCClientError.from(why))
   }
-  return Object.assign(link, { connection: view, close })
-}
-
-async function loadStream(options: ResolvedOptions, path: StreamPath): Promise<CreateTransport> {
-  const { StreamTransport } = await import('./transports/stream.ts')
-  return reports => new StreamTransport(options, reports, path)
-}
-
-async function loadSse(options: ResolvedOptions): Promise<CreateTransport> {
-  const { SseTransport } = await import('./transports/sse.ts')
-  return reports => new SseTransport(options, reports)
+  return Object.assign(link, { connection, close })
 }

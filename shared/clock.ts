@@ -25,14 +25,14 @@ export interface Clock {
 // setTimeout takes a signed 32-bit delay: a longer one would fire at once.
 const maxDelayMs = 2 ** 31 - 1
 
+/** In Node an object that can be told not to hold the process; in browsers a number. */
+type Handle = { unref?(): void }
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, fire, options) {
-    const handle: unknown = setTimeout(fire, Math.min(Math.max(0, ms), maxDelayMs))
-    // In Node a handle is an object that can be told not to hold the process; in browsers it is a number.
-    if (!options?.keepAlive && typeof handle === 'object' && handle !== null && 'unref' in handle) {
-      ;(handle as { unref(): void }).unref()
-    }
+    const handle: Handle = setTimeout(fire, Math.min(Math.max(0, ms), maxDelayMs))
+    if (!options?.keepAlive) handle.unref?.()
     const cancel = () => clearTimeout(handle as Parameters<typeof clearTimeout>[0])
     return { cancel, [Symbol.dispose]: cancel }
   },

@@ -347,19 +347,14 @@ export function toError(thrown: unknown): Error {
 /** A value from outside, fit for an error message: shortened and escaped. */
 export function quote(value: unknown, maxLength = 60): string {
   // An object's own toString may be anything, also missing or hostile.
-  const isObject = (typeof value === 'object' && value !== null) || typeof value === 'function'
-  const text = isObject ? Object.prototype.toString.call(value) : String(value)
+  const text = Object(value) === value ? Object.prototype.toString.call(value) : String(value)
   const short = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text
   return JSON.stringify(short)
 }
 
 /** The close codes that tell a client not to come back with the same request (RFC 6455 7.4, and 44xx of ours). */
 export function retryOfCloseCode(code: number): Retry {
-  if (code >= 4400 && code < 4500) return 'never'
   // 1002 protocol error, 1003 unsupported data, 1007 invalid payload, 1008 policy, 1009 too big, 1010 extension:
   // the same request would fail in the same way.
-  if (code === 1002 || code === 1003 || code === 1007 || code === 1008 || code === 1009 || code === 1010) {
-    return 'never'
-  }
-  return 'resume'
+  return /^(44..|100[23789]|1010)$/.test(String(code)) ? 'never' : 'resume'
 }

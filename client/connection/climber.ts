@@ -3,6 +3,7 @@
  * opens and brings an answer takes over, and nothing is lost, for all go on by their cursors. While somebody has no
  * cursor to go on from, nothing is changed.
  */
+import { SluiceError } from '../../shared/errors.ts'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import type { Transport, TransportReports } from '../transports/transport.ts'
 import type { TransportKind } from './machine.ts'
@@ -14,11 +15,12 @@ export interface ClimberOptions {
   readonly create: (kind: TransportKind, reports: TransportReports) => Transport
   /** Whether everybody could go on elsewhere from where they are. */
   readonly isMovable: () => boolean
-  /** A better transport works; `takeOver` says who is told of it from now on. */
+  /** A better transport works; `takeOver` says who is told of it from now on, and `why` what becomes of the other. */
   readonly reached: (
     kind: TransportKind,
     transport: Transport,
     takeOver: (reports: TransportReports) => void,
+    why: SluiceError,
   ) => void
 }
 
@@ -31,85 +33,85 @@ const steadyFactor = 5
 /** How long a candidate has to answer once it is open. */
 const answerMs = 2_000
 
-export class Climber {
-  readonly #options: ClimberOptions
-  #better: readonly TransportKind[] = []
-  #tries = 0
-  #timer: Timer | null = null
-  #candidate: Transport | null = null
-  /** Since when there has been nothing better; null while there is. */
-  #bestSince: number | null = null
-
-  constructor(options: ClimberOptions) {
-    this.#options = options
-  }
-
+export interface Climber {
   /** The connection works; these would be better, best first. */
-  watch(better: readonly TransportKind[]): void {
-    const { clock, afterMs } = this.#options
-    this.#better = better
-    if (better.length === 0) {
-      this.stop()
-      this.#bestSince ??= clock.now()
-      return
-    }
-    if (this.#bestSince !== null && clock.now() - this.#bestSince >= afterMs * steadyFactor) this.#tries = 0
-    this.#bestSince = null
-    if (!this.#timer && !this.#candidate) this.#putOff()
-  }
-
+  watch(better: readonly TransportKind[]): void
   /** The connection does not work, or is not needed. */
-  stop(): void {
-    this.#timer?.cancel()
-    this.#timer = null
-    const candidate = this.#candidate
-    this.#candidate = null
-    candidate?.close()
-  }
+  stop(): void
+}
 
-  #putOff(): void {
-    const { clock, afterMs } = this.#options
-    const ms = afterMs * Math.min(2 ** this.#tries, maxFactor)
-    this.#timer = clock.after(ms, () => {
-      this.#timer = null
-      if (!this.#options.isMovable()) return this.#putOff()
-      this.#tries += 1
-      this.#try(this.#better)
+export function createClimber({ clock, afterMs, create, isMovable, reached }: ClimberOptions): Climber {
+  let better: readonly TransportKind[] = []
+  let tries = 0
+  let timer: Timer | null = null
+  let candidate: Transport | null = null
+  /** Since when there has been nothing better; null while there is. */
+  let bestSince: number | null = null
+
+  const putOff = () => {
+    timer = clock.after(afterMs * Math.min(2 ** tries, maxFactor), () => {
+      timer = null
+      if (!isMovable()) return putOff()
+      tries += 1
+      attempt(better)
     })
   }
 
-  #try([kind, ...others]: readonly TransportKind[]): void {
-    if (kind === undefined) return this.#putOff()
-    const isCandidate = () => this.#candidate === candidate
+  const attempt = ([kind, ...others]: readonly TransportKind[]): void => {
+    if (kind === undefined) return putOff()
+    const isCandidate = () => candidate === tried
     let reports: TransportReports = {
-      opened: () => {
-        if (isCandidate()) candidate.probe('network', answerMs)
+      opened() {
+        if (isCandidate()) tried.probe('network', answerMs)
       },
-      heard: () => {
+      heard() {
         if (!isCandidate()) return
-        this.#candidate = null
-        if (this.#options.isMovable()) {
-          this.#options.reached(kind, candidate, later => (reports = later))
-        } else {
-          candidate.close()
-          this.#putOff()
+        candidate = null
+        if (isMovable()) {
+          const why = new SluiceError('CONNECTION_LOST', 'A better transport works again, and takes over.')
+          return reached(kind, tried, later => (reports = later), why)
         }
+        tried.close()
+        putOff()
       },
       received: () => {},
       interrupted: () => {},
-      lost: () => {
+      lost() {
         if (!isCandidate()) return
-        this.#candidate = null
-        this.#try(others)
+        candidate = null
+        attempt(others)
       },
     }
-    const candidate = this.#options.create(kind, {
+    const tried = create(kind, {
       opened: () => reports.opened(),
       heard: () => reports.heard(),
-      received: message => reports.received(message),
+      received: (message, size) => reports.received(message, size),
       interrupted: (ids, loss) => reports.interrupted(ids, loss),
       lost: loss => reports.lost(loss),
     })
-    this.#candidate = candidate
+    candidate = tried
+  }
+
+  const stop = () => {
+    timer?.cancel()
+    timer = null
+    const stopped = candidate
+    candidate = null
+    stopped?.close()
+  }
+
+  return {
+    watch(kinds) {
+      better = kinds
+      if (better.length === 0) {
+        stop()
+        bestSince ??= clock.now()
+        return
+      }
+      if (bestSince !== null && clock.now() - bestSince >= afterMs * steadyFactor) tries = 0
+      bestSince = null
+      if (!timer && !candidate) putOff()
+    },
+    stop,
   }
 }

@@ -8,18 +8,24 @@ import type { Timer } from '../../shared/clock.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Loss, Received, Transport, TransportReports } from '../transports/transport.ts'
-import { Climber } from './climber.ts'
-import {
-  betterThan,
-  chooseTransport,
-  createLadder,
-  transportBarred,
-  transportFailed,
-  transportWorked,
-} from './ladder.ts'
+import type { Climber, ClimberOptions } from './climber.ts'
+import { createLadder } from './ladder.ts'
 import { idle, step } from './machine.ts'
-import type { ConnectionEvent, ConnectionState, Effect, Reason, TransportKind } from './machine.ts'
+import type { ConnectionEvent, ConnectionState, Hint, Reason, TransportKind } from './machine.ts'
 import { listenForHints } from './network.ts'
+
+/** What is to be seen of the connection, as a store that React's `useSyncExternalStore` takes. */
+export interface ConnectionView {
+  /** The same object until the state changes. */
+  get(): ConnectionState
+  /** Calls `listener` after each change; returns its removal. */
+  subscribe(listener: () => void): () => void
+  /**
+   * Says that things may have changed (a phone woke up, a VPN came up): a waiting link tries again at once, an open
+   * one makes sure within 2 s that its server still answers. Browsers' own events are heeded without it.
+   */
+  wake(): void
+}
 
 /** What a passenger may ask of the connection. */
 export interface Vehicle {
@@ -33,29 +39,46 @@ export interface Vehicle {
   nextId(): RequestId
 }
 
-/** What travels on the connection. */
+/** What travels on the connection, or merely needs it. */
 export interface Passenger {
   /** Whether it needs the connection now. */
   readonly wanted: boolean
-  /** Whether it could go on over another transport from where it is. */
-  readonly movable: boolean
+  /** Whether it could go on over another transport from where it is. Left out: yes. */
+  readonly movable?: boolean
   /** A transport is being opened: what is handed to it is sent when it opens. */
-  board(transport: Transport): void
-  opened(transport: Transport): void
+  board?(transport: Transport): void
+  opened?(transport: Transport): void
   /** @param size what of the bytes received is an event's share. */
-  received(message: Received, size: number): void
-  interrupted(ids: readonly RequestId[], loss: Loss): void
+  received?(message: Received, size: number): void
+  interrupted?(ids: readonly RequestId[], loss: Loss): void
   /** The transport is to be used no more, though answers may still come from it. */
-  left(transport: Transport, why: Reason): void
+  left?(transport: Transport, why: Reason): void
   /** Nothing more will come from it. */
-  lost(transport: Transport, why: Reason): void
+  lost?(transport: Transport, why: Reason): void
   /** There will be no other. */
-  dismissed(why: Reason): void
+  dismissed?(why: Reason): void
   /** Whether it still waits for an answer to something that it sent there. */
-  awaitsAnswerOn(transport: Transport): boolean
+  awaitsAnswerOn?(transport: Transport): boolean
+}
+
+export interface Connection extends Vehicle, ConnectionView {
+  /** Why the application closed it, if it did. */
+  readonly ended: SluiceError | null
+  carry(passenger: Passenger): void
+  /** Looks for better transports from now on: for who has come down to a lesser one, which brings the code for it. */
+  climbBy(createClimber: (options: ClimberOptions) => Climber): void
+  /** For good, and says why. */
+  close(): SluiceError
 }
 
 export type TransportFactory = (kind: TransportKind, reports: TransportReports) => Transport
+
+/** What happens; when is known to whoever is told. */
+type Happening = ConnectionEvent extends infer Event
+  ? Event extends unknown
+    ? Omit<Event, 'now'>
+    : never
+  : never
 
 /** How long a transport that we have left may take to bring the answers that are due. */
 const retireWithinMs = 10_000
@@ -63,320 +86,243 @@ const retireWithinMs = 10_000
 /** How long the peer has to answer when there is reason to doubt it. */
 const probeWithinMs = 2_000
 
-export class Connection implements Vehicle {
-  readonly #options: ResolvedOptions
-  readonly #createTransport: TransportFactory
-  readonly #passengers: Passenger[] = []
+export function createConnection(options: ResolvedOptions, createTransport: TransportFactory): Connection {
+  const { clock, closeWhenIdleMs, onError, retryDelayMs } = options
+  const passengers: Passenger[] = []
+  const listeners = new Set<() => void>()
+  let lastId = 0
+  let ended: SluiceError | null = null
 
-  // Written by #step, and by want() where a new life begins.
-  #state: ConnectionState
-  readonly #events: ConnectionEvent[] = []
-  #stepping = false
-  readonly #listeners = new Set<() => void>()
+  // Written by take(), and by want() where a new life begins.
+  let state = idle(clock.now())
+  const events: ConnectionEvent[] = []
+  let stepping = false
 
-  // Resources, each opened and closed by the effect of its name.
-  #transport: Transport | null = null
-  readonly #retiring = new Map<Transport, Timer>()
-  #timer: Timer | null = null
-  #restTimer: Timer | null = null
-  #leaveTimer: Timer | null = null
-  #stopListening: (() => void) | null = null
+  let transport: Transport | null = null
+  const retiring = new Map<Transport, Timer>()
+  let timer: Timer | null = null
+  let restTimer: Timer | null = null
+  let leaveTimer: Timer | null = null
+  let stopListening: (() => void) | null = null
 
-  #ladder: ReturnType<typeof createLadder>
-  readonly #climber: Climber
+  const ladder = createLadder(options.transports)
+  let climber: Climber | null = null
   /** The better transport that is about to be adopted. */
-  #adoptee: Transport | null = null
-  #lastId = 0
-  #ended: SluiceError | null = null
-
-  constructor(options: ResolvedOptions, createTransport: TransportFactory) {
-    this.#options = options
-    this.#createTransport = createTransport
-    this.#ladder = createLadder(options.transports)
-    this.#state = idle(options.clock.now())
-    this.#climber = new Climber({
-      clock: options.clock,
-      afterMs: options.climbAfterMs,
-      create: createTransport,
-      isMovable: () => this.#passengers.every(passenger => passenger.movable),
-      reached: (kind, transport, takeOver) => {
-        takeOver(this.#reportsOf(kind, () => transport, { heard: true }))
-        this.#ladder = transportWorked(this.#ladder, kind)
-        this.#adoptee = transport
-        this.#dispatch({ type: 'better', now: this.#now(), transport: kind })
-      },
-    })
-  }
-
-  carry(passenger: Passenger): void {
-    this.#passengers.push(passenger)
-  }
-
-  /** Why the application closed it, if it did. */
-  get ended(): SluiceError | null {
-    return this.#ended
-  }
-
-  get(): ConnectionState {
-    return this.#state
-  }
-
-  /** Calls `listener` after each change of state; returns its removal. */
-  subscribe(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-
-  /** The application has reason to think that things have changed: its phone woke up, say. */
-  wake(): void {
-    this.#dispatch({ type: 'hint', now: this.#now(), hint: 'network' })
-  }
-
-  want(): void {
-    this.#restTimer?.cancel()
-    this.#restTimer = null
-    if (this.#ended) return
-    // A server that sent us away is asked once more for each new wish: the user may have logged in meanwhile.
-    if (this.#state.at === 'closed') this.#state = idle(this.#now())
-    this.#dispatch({ type: 'want', now: this.#now() })
-  }
-
-  mayRest(): void {
-    const { clock, closeWhenIdleMs } = this.#options
-    if (this.#restTimer || this.#state.at === 'idle' || this.#state.at === 'closed' || this.#wanted()) return
-    const rest = () => {
-      this.#restTimer = null
-      if (this.#wanted()) return
-      const why = new SluiceError('LINK_CLOSED', 'Nothing needed the connection any more.')
-      this.#dispatch({ type: 'rest', now: this.#now(), why })
-    }
-    // A timer is all that there is to give up; a connection may be needed again in a moment.
-    if (this.#state.at === 'waiting') rest()
-    else this.#restTimer = clock.after(closeWhenIdleMs, rest)
-  }
-
-  leave(why: SluiceError): void {
-    this.#dispatch({ type: 'reconnect', now: this.#now(), why })
-  }
-
-  nextId(): RequestId {
-    this.#lastId += 1
-    return this.#lastId
-  }
-
-  /** For good. */
-  close(): void {
-    this.#ended ??= new SluiceError('LINK_CLOSED', 'The link was closed.')
-    this.#restTimer?.cancel()
-    this.#restTimer = null
-    this.#dispatch({ type: 'close', now: this.#now(), why: this.#ended })
-    for (const transport of this.#retiring.keys()) this.#dropRetiring(transport, this.#ended)
-  }
+  let adoptee: Transport | null = null
 
   /** Events that come up while one is dealt with wait for their turn. */
-  #dispatch(event: ConnectionEvent): void {
-    this.#events.push(event)
-    if (this.#stepping) return
-    this.#stepping = true
+  const dispatch = (happening: Happening) => {
+    events.push({ ...happening, now: clock.now() } as ConnectionEvent)
+    if (stepping) return
+    stepping = true
     try {
-      for (let next = this.#events.shift(); next; next = this.#events.shift()) this.#step(next)
+      for (let event = events.shift(); event; event = events.shift()) take(event)
     } finally {
-      this.#stepping = false
+      stepping = false
     }
   }
 
-  #step(event: ConnectionEvent): void {
-    const before = this.#state
-    const [state, ...effects] = step(before, event, {
-      transport: chooseTransport(this.#ladder),
-      delayMs: this.#options.retryDelayMs,
-    })
-    this.#state = state
-    for (const effect of effects) this.#carryOut(effect)
-    if (state === before) return
-    this.#listenWhileActive()
-    this.#climbWhileServed()
-    if (state.at === 'waiting') this.mayRest()
-    for (const listener of this.#listeners) this.#tell(listener)
-  }
-
-  #tell(listener: () => void): void {
-    try {
-      listener()
-    } catch (thrown) {
-      this.#options.onError(toError(thrown)) // the application's own
+  const take = (event: ConnectionEvent) => {
+    const before = state
+    const [after, move] = step(before, event, { transport: ladder.choose(), delayMs: retryDelayMs })
+    state = after
+    if (move === 'probe' && 'hint' in event) transport?.probe(event.hint, probeWithinMs)
+    else if (move && 'why' in event) letGo(event.why, move !== 'abandon')
+    if (after === before) return
+    if (before.at === 'waiting') timer?.cancel()
+    if (after.at === 'opening') open(after.transport)
+    if (after.at === 'waiting') wait(after.until)
+    if (after.at === 'closed') for (const passenger of passengers) passenger.dismissed?.(after.why)
+    if (move === 'adopt' && adoptee) {
+      board(adoptee)
+      tellOpened(adoptee)
+    }
+    // Hints are of use only while there is a connection to look after: an idle link leaves nothing behind.
+    if (after.at !== 'idle' && after.at !== 'closed') stopListening ??= listenForHints(hinted)
+    else {
+      stopListening?.()
+      stopListening = null
+    }
+    if (after.at === 'ready') climber?.watch(ladder.betterThan(after.transport))
+    else climber?.stop()
+    if (after.at === 'waiting') mayRest()
+    for (const listener of listeners) {
+      try {
+        listener()
+      } catch (thrown) {
+        onError(toError(thrown)) // the application's own
+      }
     }
   }
 
-  #carryOut(effect: Effect): void {
-    switch (effect.do) {
-      case 'open':
-        return this.#open(effect.transport)
-      case 'abandon':
-        return this.#abandon(effect.why)
-      case 'retire':
-        return this.#retire(effect.why)
-      case 'adopt':
-        return this.#adopt()
-      case 'wake':
-        this.#timer = this.#options.clock.after(
-          effect.at - this.#now(),
-          () => this.#dispatch({ type: 'due', now: this.#now() }),
-          { keepAlive: true }, // somebody waits for what comes after it
-        )
-        return
-      case 'hush':
-        this.#timer?.cancel()
-        return
-      case 'probe':
-        return this.#transport?.probe(effect.hint, probeWithinMs)
-      case 'dismiss':
-        for (const passenger of this.#passengers) passenger.dismissed(effect.why)
-        return
-      default:
-        return effect satisfies never
-    }
+  const hinted = (hint: Hint) => {
+    const why = new SluiceError('CONNECTION_LOST', 'The network changed.')
+    dispatch({ type: 'hint', hint, why })
   }
 
-  #open(kind: TransportKind): void {
-    const transport: Transport = this.#createTransport(
+  const wait = (until: number) => {
+    // Somebody waits for what comes after it.
+    timer = clock.after(until - clock.now(), () => dispatch({ type: 'due' }), { keepAlive: true })
+  }
+
+  const open = (kind: TransportKind) => {
+    const opening: Transport = createTransport(
       kind,
-      this.#reportsOf(kind, () => transport),
+      reportsOf(kind, () => opening),
     )
-    this.#board(transport)
+    board(opening)
   }
 
-  #board(transport: Transport): void {
-    this.#transport = transport
-    for (const passenger of this.#passengers) passenger.board(transport)
+  const board = (boarded: Transport) => {
+    transport = boarded
+    for (const passenger of passengers) passenger.board?.(boarded)
+  }
+
+  const tellOpened = (opened: Transport) => {
+    for (const passenger of passengers) if (transport === opened) passenger.opened?.(opened)
+  }
+
+  /** The transport is used no more. @param awaited whether it stays for the answers that are due. */
+  const letGo = (why: Reason, awaited: boolean) => {
+    const left = transport
+    if (!left) return
+    transport = null
+    leaveTimer?.cancel()
+    leaveTimer = null
+    for (const passenger of passengers) passenger.left?.(left, why)
+    retiring.set(
+      left,
+      clock.after(retireWithinMs, () => drop(left, why)),
+    )
+    if (awaited) dropIfAnswered(left)
+    else drop(left, why)
+  }
+
+  const dropIfAnswered = (left: Transport) => {
+    if (passengers.some(passenger => passenger.awaitsAnswerOn?.(left))) return
+    drop(left, new SluiceError('CONNECTION_LOST', 'The connection was replaced.'))
+  }
+
+  const drop = (left: Transport, why: Reason) => {
+    retiring.get(left)?.cancel()
+    if (!retiring.delete(left)) return
+    left.close()
+    for (const passenger of passengers) passenger.lost?.(left, why)
   }
 
   /** @param self the transport itself, which is not there yet when its reports are made. */
-  #reportsOf(kind: TransportKind, self: () => Transport, { heard } = { heard: false }): TransportReports {
+  const reportsOf = (kind: TransportKind, self: () => Transport, heard = false): TransportReports => {
     // A replaced transport may still call back: what it says counts only as long as it is the one.
-    const isCurrent = () => this.#transport === self()
+    const isCurrent = () => transport === self()
     return {
-      opened: () => {
+      opened() {
         if (!isCurrent()) return
-        this.#dispatch({ type: 'opened', now: this.#now(), transport: self().kind })
-        this.#tellOpened(self())
+        dispatch({ type: 'opened', transport: self().kind })
+        tellOpened(self())
       },
-      heard: () => {
+      heard() {
         heard = true
         const via = self().kind
-        if (via !== 'tab') this.#ladder = transportWorked(this.#ladder, via)
-        if (isCurrent()) this.#dispatch({ type: 'heard', now: this.#now() })
+        if (via !== 'tab') ladder.worked(via)
+        if (isCurrent()) dispatch({ type: 'heard' })
       },
-      received: (message, size = 0) => this.#received(self(), message, size),
-      interrupted: (ids, loss) => {
-        if (isCurrent()) for (const passenger of this.#passengers) passenger.interrupted(ids, loss)
+      received: (message, size = 0) => received(self(), message, size),
+      interrupted(ids, loss) {
+        if (isCurrent()) for (const passenger of passengers) passenger.interrupted?.(ids, loss)
       },
-      lost: loss => {
-        const others = loss.unsupported ? transportBarred(this.#ladder, kind) : null
-        if (others) this.#ladder = others
-        else if (!heard && self().kind !== 'tab') this.#ladder = transportFailed(this.#ladder)
-        const known = { ...loss, retry: loss.retry || others !== null }
-        if (others) known.atOnce = true
-        if (isCurrent()) this.#dispatch({ type: 'lost', now: this.#now(), ...known })
-        else this.#dropRetiring(self(), loss.why)
+      lost(loss) {
+        const others = loss.unsupported && ladder.bar(kind)
+        if (!others && !heard && self().kind !== 'tab') ladder.failed()
+        if (!isCurrent()) return drop(self(), loss.why)
+        dispatch({ type: 'lost', ...loss, ...(others && { retry: true, atOnce: true }) })
       },
     }
   }
 
-  #tellOpened(transport: Transport): void {
-    for (const passenger of this.#passengers) if (this.#transport === transport) passenger.opened(transport)
-  }
-
-  #received(transport: Transport, message: Received, size: number): void {
-    if (this.#transport !== transport && !this.#retiring.has(transport)) return
-    if (message.type === 'complaint') return this.#options.onError(message.error)
+  const received = (from: Transport, message: Received, size: number) => {
+    const isRetiring = retiring.has(from)
+    if (from !== transport && !isRetiring) return
+    if (message.type === 'complaint') return onError(message.error)
     if (message.type === 'reconnect') {
-      if (this.#transport === transport) this.#leaveWithin(message.withinMs)
+      if (!isRetiring) leaveWithin(message.withinMs)
       return
     }
-    for (const passenger of this.#passengers) passenger.received(message, size)
-    if (this.#retiring.has(transport)) this.#dropIfAnswered(transport)
+    for (const passenger of passengers) passenger.received?.(message, size)
+    if (isRetiring) dropIfAnswered(from)
   }
 
   /** Where the server names a time, it serves until then, and those whom it has asked leave one after another. */
-  #leaveWithin(withinMs: number | undefined): void {
+  const leaveWithin = (withinMs: number | undefined) => {
     const why = new SluiceError('DRAINING', 'The server asked this client to connect anew.')
-    if (withinMs === undefined) return this.leave(why)
-    const { clock } = this.#options
-    this.#leaveTimer ??= clock.after(withinMs * clock.random(), () =>
-      this.#dispatch({ type: 'reconnect', now: this.#now(), why, spread: true }),
+    if (withinMs === undefined) return dispatch({ type: 'reconnect', why })
+    leaveTimer ??= clock.after(withinMs * clock.random(), () =>
+      dispatch({ type: 'reconnect', why, spread: true }),
     )
   }
 
-  #abandon(why: Reason): void {
-    const transport = this.#leave(why)
-    if (!transport) return
-    transport.close()
-    for (const passenger of this.#passengers) passenger.lost(transport, why)
-  }
+  const isWanted = () => passengers.some(passenger => passenger.wanted)
 
-  #retire(why: Reason): void {
-    const transport = this.#leave(why)
-    if (!transport) return
-    const timer = this.#options.clock.after(retireWithinMs, () => this.#dropRetiring(transport, why))
-    this.#retiring.set(transport, timer)
-    this.#dropIfAnswered(transport)
-  }
-
-  #adopt(): void {
-    const better = this.#adoptee
-    this.#adoptee = null
-    if (!better) return
-    this.#retire(new SluiceError('CONNECTION_LOST', 'A better transport works again, and takes over.'))
-    this.#board(better)
-    this.#tellOpened(better)
-  }
-
-  #leave(why: Reason): Transport | null {
-    const transport = this.#transport
-    this.#transport = null
-    this.#leaveTimer?.cancel()
-    this.#leaveTimer = null
-    if (transport) for (const passenger of this.#passengers) passenger.left(transport, why)
-    return transport
-  }
-
-  #dropIfAnswered(transport: Transport): void {
-    if (this.#passengers.some(passenger => passenger.awaitsAnswerOn(transport))) return
-    this.#dropRetiring(transport, new SluiceError('CONNECTION_LOST', 'The connection was replaced.'))
-  }
-
-  #dropRetiring(transport: Transport, why: Reason): void {
-    const timer = this.#retiring.get(transport)
-    if (!timer) return
-    timer.cancel()
-    this.#retiring.delete(transport)
-    transport.close()
-    for (const passenger of this.#passengers) passenger.lost(transport, why)
-  }
-
-  #wanted(): boolean {
-    return this.#passengers.some(passenger => passenger.wanted)
-  }
-
-  /** Hints are of use only while there is a connection to look after: an idle link leaves nothing behind. */
-  #listenWhileActive(): void {
-    const active = this.#state.at !== 'idle' && this.#state.at !== 'closed'
-    if (active && !this.#stopListening) {
-      this.#stopListening = listenForHints(hint => this.#dispatch({ type: 'hint', now: this.#now(), hint }))
-    } else if (!active) {
-      this.#stopListening?.()
-      this.#stopListening = null
+  const mayRest = () => {
+    if (restTimer || state.at === 'idle' || state.at === 'closed' || isWanted()) return
+    const rest = () => {
+      restTimer = null
+      if (isWanted()) return
+      dispatch({
+        type: 'rest',
+        why: new SluiceError('LINK_CLOSED', 'Nothing needed the connection.'),
+      })
     }
+    // A timer is all that there is to give up; a connection may be needed again in a moment.
+    if (state.at === 'waiting') rest()
+    else restTimer = clock.after(closeWhenIdleMs, rest)
   }
 
-  #climbWhileServed(): void {
-    const { at } = this.#state
-    if (at === 'ready') this.#climber.watch(betterThan(this.#ladder, this.#state.transport))
-    else this.#climber.stop()
+  const stayUp = () => {
+    restTimer?.cancel()
+    restTimer = null
   }
 
-  #now(): number {
-    return this.#options.clock.now()
+  return {
+    get ended() {
+      return ended
+    },
+    carry: passenger => void passengers.push(passenger),
+    get: () => state,
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    wake: () => hinted('network'),
+    want() {
+      stayUp()
+      if (ended) return
+      // A server that sent us away is asked once more for each new wish: the user may have logged in meanwhile.
+      if (state.at === 'closed') state = idle(clock.now())
+      dispatch({ type: 'want' })
+    },
+    mayRest,
+    leave: why => dispatch({ type: 'reconnect', why }),
+    nextId: () => (lastId += 1),
+    climbBy(createClimber) {
+      climber ??= createClimber({
+        clock,
+        afterMs: options.climbAfterMs,
+        create: createTransport,
+        isMovable: () => passengers.every(({ movable }) => movable !== false),
+        reached(kind, better, takeOver, why) {
+          takeOver(reportsOf(kind, () => better, true))
+          ladder.worked(kind)
+          adoptee = better
+          dispatch({ type: 'better', transport: kind, why })
+        },
+      })
+    },
+    close() {
+      ended ??= new SluiceError('LINK_CLOSED', 'The link was closed.')
+      stayUp()
+      dispatch({ type: 'close', why: ended })
+      for (const left of retiring.keys()) drop(left, ended)
+      return ended
+    },
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The connection as a machine: (state, event) → state and effects. Pure: time, chance and the choice of a transport
- * come in as data; connection.ts carries the effects out.
+ * The connection as a machine: (state, event) → state, and what to do about the transport. Pure: time, chance and the
+ * choice of a transport come in as data; connection.ts carries out what the step means.
  *
  *              want                opened
  *      idle ──────────▶ opening ──────────▶ ready ──┐
@@ -13,7 +13,7 @@
  *
  *      closed ◀─ close, or lost for good ─ from any of them; nothing leads out
  */
-import { SluiceError } from '../../shared/errors.ts'
+import type { SluiceError } from '../../shared/errors.ts'
 
 export type TransportKind = 'websocket' | 'stream' | 'sse'
 
@@ -56,6 +56,7 @@ export type ConnectionState =
 /** What made somebody think that the network has changed, or that somebody looks at the page again. */
 export type Hint = 'network' | 'visible'
 
+/** What happened; `why` is for those who lose their transport by it. */
 export type ConnectionEvent =
   /** A subscription or a request needs the connection. */
   | { readonly type: 'want'; readonly now: number }
@@ -81,31 +82,27 @@ export type ConnectionEvent =
     }
   /** The time to wait has passed. */
   | { readonly type: 'due'; readonly now: number }
-  | { readonly type: 'hint'; readonly now: number; readonly hint: Hint }
+  | { readonly type: 'hint'; readonly now: number; readonly hint: Hint; readonly why: Reason }
   /** A better transport works, and is to be used instead. */
-  | { readonly type: 'better'; readonly now: number; readonly transport: TransportKind }
+  | { readonly type: 'better'; readonly now: number; readonly transport: TransportKind; readonly why: Reason }
   /** The server asked to be left for another connection. `spread`: the moment was chosen at random already. */
   | { readonly type: 'reconnect'; readonly now: number; readonly why: Reason; readonly spread?: boolean }
   /** The application wants no more of it. */
   | { readonly type: 'close'; readonly now: number; readonly why: Reason }
 
-export type Effect =
-  /** Begin to open a transport; there is none now. */
-  | { readonly do: 'open'; readonly transport: TransportKind }
-  /** Close the transport at once. */
-  | { readonly do: 'abandon'; readonly why: Reason }
-  /** Close the transport when it has brought the answers that are still due. */
-  | { readonly do: 'retire'; readonly why: Reason }
-  /** Use the better transport from now on, and close the present one as `retire` does. */
-  | { readonly do: 'adopt' }
-  /** Set the one timer. */
-  | { readonly do: 'wake'; readonly at: number }
-  /** Cancel the one timer. */
-  | { readonly do: 'hush' }
+/**
+ * What is to be done about the transport that there is. The rest follows from where the step leads: into `opening`, to
+ * a new transport; into `waiting`, to the one timer, which ends with it; into `closed`, to telling everybody.
+ */
+export type Move =
+  /** Close it at once. */
+  | 'abandon'
+  /** Close it when it has brought the answers that are still due. */
+  | 'retire'
+  /** Use the better one from now on, and close this one as `retire` does. */
+  | 'adopt'
   /** Make sure that the peer still answers. */
-  | { readonly do: 'probe'; readonly hint: Hint }
-  /** Tell everybody on the connection that it will not come back. */
-  | { readonly do: 'dismiss'; readonly why: Reason }
+  | 'probe'
 
 /** What the machine needs to know of the world to decide. */
 export interface Plan {
@@ -115,7 +112,7 @@ export interface Plan {
   readonly delayMs: (attempt: number) => number
 }
 
-export type Step = readonly [ConnectionState, ...Effect[]]
+export type Step = readonly [ConnectionState, Move?]
 
 /**
  * How long a connection has to live, and to have received something, before its loss counts as the first failure and
@@ -130,151 +127,69 @@ export function idle(now: number): ConnectionState {
   return { at: 'idle', since: now }
 }
 
-export function step(state: ConnectionState, event: ConnectionEvent, plan: Plan): Step {
-  // The table pairs each state with each event; TypeScript cannot see that these two belong together.
-  const cell = table[state.at][event.type] as Cell<ConnectionState['at'], ConnectionEvent['type']>
-  return cell(state, event, plan)
-}
+export function step(state: ConnectionState, event: ConnectionEvent, { transport, delayMs }: Plan): Step {
+  const { at, since } = state
+  const { now } = event
+  // Nothing leads out of it. Elsewhere, too, an event that means nothing in a state leaves all as it is.
+  if (at === 'closed') return [state]
+  const attempt = at === 'idle' ? 0 : state.attempt
+  const healthy = at === 'ready' && state.heard && now - since >= healthyAfterMs
+  const failures = healthy ? 0 : attempt + 1
+  const abandon = at === 'opening' || at === 'ready' ? 'abandon' : undefined
 
-type StateAt<At extends ConnectionState['at']> = Extract<ConnectionState, { at: At }>
-type EventOf<Type extends ConnectionEvent['type']> = Extract<ConnectionEvent, { type: Type }>
-type Cell<At extends ConnectionState['at'], Type extends ConnectionEvent['type']> = (
-  state: StateAt<At>,
-  event: EventOf<Type>,
-  plan: Plan,
-) => Step
-
-/** This event means nothing in this state. */
-const stay = (state: ConnectionState): Step => [state]
-
-const table: {
-  readonly [At in ConnectionState['at']]: { readonly [Type in ConnectionEvent['type']]: Cell<At, Type> }
-} = {
-  idle: {
-    want: (_, event, plan) => open(event.now, 0, plan),
-    rest: stay,
-    opened: stay,
-    heard: stay,
-    lost: stay,
-    due: stay,
-    better: stay,
-    hint: stay,
-    reconnect: stay,
-    close: (_, event) => close(event),
-  },
-  opening: {
-    want: stay,
-    rest: (_, event) => [idle(event.now), { do: 'abandon', why: event.why }],
-    opened: (state, { now, transport = state.transport }) => [
-      { at: 'ready', since: now, transport, attempt: state.attempt, heard: false },
-    ],
-    heard: stay,
-    lost: (state, event, plan) => fail(state.attempt + 1, event, plan),
-    due: stay,
-    better: stay,
-    // An attempt is under way, and has its own limit of time. That is long where the network it set out on is gone.
-    hint: (state, event, plan) => {
-      if (event.hint !== 'network' || event.now - state.since < staleAfterMs) return [state]
-      const why = new SluiceError('CONNECTION_LOST', 'The network changed; the attempt is begun anew.')
-      return openAgain(event.now, state.attempt, { do: 'abandon', why }, plan)
-    },
-    reconnect: stay,
-    close: (_, event) => close(event, { do: 'abandon', why: event.why }),
-  },
-  ready: {
-    want: stay,
-    rest: (_, event) => [idle(event.now), { do: 'abandon', why: event.why }],
-    opened: stay,
-    heard: state => [state.heard ? state : { ...state, heard: true }],
-    lost: (state, event, plan) => fail(event.served ? 0 : failuresAfter(state, event.now), event, plan),
-    due: stay,
-    better: (_, { now, transport }) => [
-      { at: 'ready', since: now, transport, attempt: 0, heard: true },
-      { do: 'adopt' },
-    ],
-    hint: (state, event) => [state, { do: 'probe', hint: event.hint }],
-    reconnect: (state, event, plan) => leave(failuresAfter(state, event.now), event, plan),
-    close: (_, event) => close(event, { do: 'abandon', why: event.why }),
-  },
-  waiting: {
-    want: stay,
-    rest: (_, event) => [idle(event.now), { do: 'hush' }],
-    opened: stay,
-    heard: stay,
-    lost: stay,
-    due: (state, event, plan) => open(event.now, state.attempt, plan),
-    better: stay,
-    hint: (state, event, plan) => {
-      if (event.now < state.notBefore) return [state]
-      return openAgain(event.now, state.attempt, { do: 'hush' }, plan)
-    },
-    reconnect: stay,
-    close: (_, event) => close(event, { do: 'hush' }),
-  },
-  closed: {
-    want: stay,
-    rest: stay,
-    opened: stay,
-    heard: stay,
-    lost: stay,
-    due: stay,
-    better: stay,
-    hint: stay,
-    reconnect: stay,
-    close: stay,
-  },
-}
-
-function open(now: number, attempt: number, { transport }: Plan): Step {
-  return [
+  const open = (attempt: number, move?: Move): Step => [
     { at: 'opening', since: now, transport, attempt },
-    { do: 'open', transport },
+    move,
   ]
-}
-
-/** What there was, a transport or a timer, is let go of first. */
-function openAgain(now: number, attempt: number, first: Effect, plan: Plan): Step {
-  const [opening, ...effects] = open(now, attempt, plan)
-  return [opening, first, ...effects]
-}
-
-function fail(attempt: number, event: EventOf<'lost'>, plan: Plan): Step {
-  const { now, why } = event
-  if (event.atOnce) return openAgain(now, attempt, { do: 'abandon', why }, plan)
-  if (!event.retry) {
-    return [
-      { at: 'closed', since: now, why },
-      { do: 'abandon', why },
-      { do: 'dismiss', why },
-    ]
+  /** @param afterMs how long no hint makes it try again. */
+  const wait = (why: Reason, attempt: number, delayMs: number, afterMs: number, move?: Move): Step => {
+    const notBefore = now + afterMs
+    const until = Math.max(notBefore, now + delayMs)
+    return [{ at: 'waiting', since: now, attempt, until, notBefore, why }, move]
   }
-  const notBefore = now + (event.afterMs ?? 0)
-  const until = Math.max(notBefore, now + plan.delayMs(attempt))
-  return [
-    { at: 'waiting', since: now, attempt, until, notBefore, why },
-    { do: 'abandon', why },
-    { do: 'wake', at: until },
-  ]
-}
 
-/** The server goes away, or wants fewer clients: the delay spreads those who are asked at the same moment. */
-function leave(attempt: number, event: EventOf<'reconnect'>, plan: Plan): Step {
-  const { now, why } = event
-  // Not from a server that sends away everybody who comes: that would be a storm.
-  if (event.spread && attempt === 0) return openAgain(now, attempt, { do: 'retire', why }, plan)
-  const until = now + plan.delayMs(attempt)
-  return [
-    { at: 'waiting', since: now, attempt, until, notBefore: until, why },
-    { do: 'retire', why },
-    { do: 'wake', at: until },
-  ]
-}
-
-function failuresAfter(ready: StateAt<'ready'>, now: number): number {
-  const healthy = ready.heard && now - ready.since >= healthyAfterMs
-  return healthy ? 0 : ready.attempt + 1
-}
-
-function close({ now, why }: EventOf<'close'>, ...first: Effect[]): Step {
-  return [{ at: 'closed', since: now, why }, ...first, { do: 'dismiss', why }]
+  switch (event.type) {
+    case 'want':
+      return at === 'idle' ? open(0) : [state]
+    case 'rest':
+      return at === 'idle' ? [state] : [idle(now), abandon]
+    case 'opened': {
+      if (at !== 'opening') return [state]
+      const { transport: via = state.transport } = event
+      return [{ at: 'ready', since: now, transport: via, attempt, heard: false }]
+    }
+    case 'heard':
+      return [at === 'ready' && !state.heard ? { ...state, heard: true } : state]
+    case 'lost': {
+      if (!abandon) return [state]
+      const { why, afterMs = 0 } = event
+      const inARow = at === 'ready' && event.served ? 0 : failures
+      if (event.atOnce) return open(inARow, abandon)
+      if (!event.retry) return [{ at: 'closed', since: now, why }, abandon]
+      return wait(why, inARow, delayMs(inARow), afterMs, abandon)
+    }
+    case 'due':
+      return at === 'waiting' ? open(attempt) : [state]
+    case 'better':
+      if (at !== 'ready') return [state]
+      return [{ at, since: now, transport: event.transport, attempt: 0, heard: true }, 'adopt']
+    case 'hint':
+      if (at === 'ready') return [state, 'probe']
+      if (at === 'waiting' && now >= state.notBefore) return open(attempt)
+      // An attempt is under way, and has its own limit of time. That is long where the network it set out on is gone.
+      if (at !== 'opening' || event.hint !== 'network' || now - since < staleAfterMs) return [state]
+      return open(attempt, abandon)
+    case 'reconnect': {
+      if (at !== 'ready') return [state]
+      // Not from a server that sends away everybody who comes: that would be a storm.
+      if (event.spread && failures === 0) return open(0, 'retire')
+      // It goes away, or wants fewer clients: the delay spreads those who are asked at the same moment.
+      const leisureMs = delayMs(failures)
+      return wait(event.why, failures, leisureMs, leisureMs, 'retire')
+    }
+    case 'close':
+      return [{ at: 'closed', since: now, why: event.why }, abandon]
+    default:
+      return event satisfies never
+  }
 }

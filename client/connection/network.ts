@@ -5,8 +5,11 @@
 import type { Hint } from './machine.ts'
 
 interface EventSourceOfHints {
-  addEventListener?(type: string, listener: (event: { readonly persisted?: boolean }) => void): void
-  removeEventListener?(type: string, listener: (event: { readonly persisted?: boolean }) => void): void
+  addEventListener?(
+    type: string,
+    listener: (event: { readonly persisted?: boolean }) => void,
+    options: { readonly signal: AbortSignal },
+  ): void
 }
 
 /** The globals that may or may not be there: Node has neither events nor a document, React Native no document. */
@@ -20,20 +23,11 @@ export function listenForHints(
   surroundings: Surroundings = globalThis as Surroundings, // typed by the few members that we look for
 ): () => void {
   const { document } = surroundings
-  const onOnline = () => onHint('network')
+  const listening = new AbortController()
+  surroundings.addEventListener?.('online', () => onHint('network'), listening)
   // Back from the bfcache: whatever was open when the page was frozen has been closed by the browser.
-  const onPageShow = (event: { readonly persisted?: boolean }) => {
-    if (event.persisted) onHint('network')
-  }
-  const onVisibility = () => {
-    if (document?.visibilityState === 'visible') onHint('visible')
-  }
-  surroundings.addEventListener?.('online', onOnline)
-  surroundings.addEventListener?.('pageshow', onPageShow)
-  document?.addEventListener?.('visibilitychange', onVisibility)
-  return () => {
-    surroundings.removeEventListener?.('online', onOnline)
-    surroundings.removeEventListener?.('pageshow', onPageShow)
-    document?.removeEventListener?.('visibilitychange', onVisibility)
-  }
+  surroundings.addEventListener?.('pageshow', ({ persisted }) => persisted && onHint('network'), listening)
+  const onVisibility = () => document?.visibilityState === 'visible' && onHint('visible')
+  document?.addEventListener?.('visibilitychange', onVisibility, listening)
+  return () => listening.abort()
 }

@@ -8,156 +8,114 @@ import { SluiceError, toError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { SendRequest } from '../http.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
+import type { ResolvedOptions } from '../options.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
-import type { ClientError, Received, Transport } from '../transports/transport.ts'
+import type { Transport } from '../transports/transport.ts'
 import type { Passenger, Vehicle } from './connection.ts'
-
-export interface RequestsOptions {
-  readonly serialize: (input: unknown) => unknown
-  /** Sends an operation over HTTP: where the transport takes none. */
-  readonly overHttp: SendRequest
-  /** Takes what a callback of the application throws. */
-  readonly onError: (error: Error) => void
-}
 
 interface Entry {
   readonly operation: Operation
   readonly observer: ResultObserver
-  /** Null until it is sent. */
-  sent: { readonly id: RequestId; readonly transport: Transport } | null
+  /** The transport that it was sent on. */
+  via: Transport | null
   /** Takes it back from where it went over HTTP. */
   withdraw: (() => void) | null
 }
 
-export class Requests implements Passenger {
-  readonly #vehicle: Vehicle
-  readonly #options: RequestsOptions
-  readonly #entries = new Set<Entry>()
-  readonly #sent = new Map<RequestId, Entry>()
-  /** The transport, once it is open. */
-  #transport: Transport | null = null
-
-  constructor(vehicle: Vehicle, options: RequestsOptions) {
-    this.#vehicle = vehicle
-    this.#options = options
-  }
-
-  get wanted(): boolean {
-    return this.#entries.size > 0
-  }
-
-  /** What was sent is answered over the transport that it was sent on. */
-  readonly movable = true
-
+export interface Requests extends Passenger {
   /** Takes a query or mutation in, and returns its withdrawal: what has been sent may happen all the same. */
-  add(operation: Operation, observer: ResultObserver): () => void {
-    const entry: Entry = { operation, observer, sent: null, withdraw: null }
-    this.#entries.add(entry)
-    if (this.#transport) this.#send(entry, this.#transport)
-    else this.#vehicle.want()
-    return () => this.#forget(entry)
-  }
+  readonly add: SendRequest
+}
 
-  board(): void {}
+/** @param overHttp where the transport takes none. */
+export function createRequests(
+  vehicle: Vehicle,
+  { transformer, onError }: ResolvedOptions,
+  overHttp: SendRequest,
+): Requests {
+  const entries = new Map<RequestId, Entry>()
+  /** The transport, once it is open. */
+  let transport: Transport | null = null
 
-  opened(transport: Transport): void {
-    this.#transport = transport
-    for (const entry of this.#entries) {
-      if (entry.sent === null && transport === this.#transport) this.#send(entry, transport)
-    }
-  }
-
-  received(message: Received): void {
-    if (message.type !== 'data' && message.type !== 'error') return
-    const entry = this.#sent.get(message.id)
-    if (!entry) return
-    this.#forget(entry)
-    this.#deliver(() => {
-      if (message.type === 'error') return entry.observer.error(message.error)
-      entry.observer.next({ result: { type: 'data', data: message.data } })
-      entry.observer.complete()
-    })
-  }
-
-  interrupted(): void {}
-
-  left(transport: Transport): void {
-    if (this.#transport === transport) this.#transport = null
-  }
-
-  lost(transport: Transport, why: SluiceError): void {
-    for (const entry of this.#present()) {
-      if (entry.sent?.transport !== transport) continue
-      const { type, path } = entry.operation
-      this.#fail(
-        entry,
-        new SluiceError(
-          'OUTCOME_UNKNOWN',
-          `The connection was lost before the ${type} "${path}" was answered: it may or may not have run. ${
-            type === 'mutation' ? 'Look before you repeat it.' : 'It can be repeated.'
-          }`,
-          { cause: why },
-        ),
-      )
-    }
-  }
-
-  dismissed(why: SluiceError): void {
-    for (const entry of this.#present()) this.#fail(entry, why)
-  }
-
-  awaitsAnswerOn(transport: Transport): boolean {
-    for (const { sent } of this.#sent.values()) if (sent?.transport === transport) return true
-    return false
-  }
-
-  /** Those that are here now, and not those that the news will lead to be sent again. */
-  #present(): Entry[] {
-    return [...this.#entries]
-  }
-
-  #send(entry: Entry, transport: Transport): void {
+  const send = (id: RequestId, entry: Entry, via: Transport) => {
     const { type, path, input, context } = entry.operation
-    if (!transport.request || type === 'subscription') {
-      this.#forget(entry)
-      entry.withdraw = this.#options.overHttp(entry.operation, entry.observer)
+    if (!via.request || type === 'subscription') {
+      forget(id, entry)
+      entry.withdraw = overHttp(entry.operation, entry.observer)
       return
     }
-    const id = this.#vehicle.nextId()
     try {
-      const { serialize } = this.#options
       // Not before it is known to be needed: superjson takes 430 µs for 10 kB of bytes, and a codec none (Node 20).
-      const asked = {
-        own: input,
-        get serialized() {
-          return serialize(input)
-        },
-      }
-      transport.request({ id, kind: type, path, input: asked, idempotencyKey: idempotencyKeyOf(context) })
+      const asked = (own: boolean) => (own ? input : transformer.input.serialize(input))
+      via.request({ id, kind: type, path, input: asked, idempotencyKey: idempotencyKeyOf(context) })
+      entry.via = via
     } catch (thrown) {
-      return this.#fail(entry, toError(thrown))
+      fail(id, entry, toError(thrown))
     }
-    entry.sent = { id, transport }
-    this.#sent.set(id, entry)
   }
 
-  #fail(entry: Entry, error: Error | ClientError): void {
-    this.#forget(entry)
-    this.#deliver(() => entry.observer.error(TRPCClientError.from(error)))
+  const fail = (id: RequestId, entry: Entry, error: Error) => {
+    forget(id, entry)
+    deliver(() => entry.observer.error(TRPCClientError.from(error)))
   }
 
-  #forget(entry: Entry): void {
+  const forget = (id: RequestId, entry: Entry) => {
     entry.withdraw?.()
-    if (!this.#entries.delete(entry)) return
-    if (entry.sent) this.#sent.delete(entry.sent.id)
-    this.#vehicle.mayRest()
+    if (entries.delete(id)) vehicle.mayRest()
   }
 
-  #deliver(tell: () => void): void {
+  const deliver = (tell: () => void) => {
     try {
       tell()
     } catch (thrown) {
-      this.#options.onError(toError(thrown))
+      onError(toError(thrown))
     }
+  }
+
+  return {
+    get wanted() {
+      return entries.size > 0
+    },
+    add(operation, observer) {
+      const id = vehicle.nextId()
+      const entry: Entry = { operation, observer, via: null, withdraw: null }
+      entries.set(id, entry)
+      if (transport) send(id, entry, transport)
+      else vehicle.want()
+      return () => forget(id, entry)
+    },
+    opened(opened) {
+      transport = opened
+      for (const [id, entry] of entries) if (!entry.via && transport === opened) send(id, entry, opened)
+    },
+    received(message) {
+      if (message.type !== 'data' && message.type !== 'error') return
+      const { id } = message
+      const entry = entries.get(id)
+      if (!entry) return
+      if (message.type === 'error') return fail(id, entry, message.error)
+      forget(id, entry)
+      deliver(() => {
+        entry.observer.next({ result: { type: 'data', data: message.data } })
+        entry.observer.complete()
+      })
+    },
+    left(left) {
+      if (transport === left) transport = null
+    },
+    lost(lost, cause) {
+      for (const [id, entry] of entries) {
+        if (entry.via !== lost) continue
+        const { type, path } = entry.operation
+        const advice = type === 'mutation' ? ' Look before you repeat it.' : ''
+        const message = `The connection was lost before the ${type} "${path}" was answered: it may or may not have run.${advice}`
+        fail(id, entry, new SluiceError('OUTCOME_UNKNOWN', message, { cause }))
+      }
+    },
+    dismissed(why) {
+      // Those that are here now, and not those that the news will lead to be sent again.
+      for (const [id, entry] of Array.from(entries)) fail(id, entry, why)
+    },
+    awaitsAnswerOn: left => [...entries.values()].some(({ via }) => via === left),
   }
 }

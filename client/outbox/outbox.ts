@@ -11,8 +11,10 @@ import { TRPCClientError } from '@trpc/client'
 import type { Operation } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { SluiceError, toError } from '../../shared/errors.ts'
-import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Timer } from '../../shared/clock.ts'
 import type { SendRequest } from '../http.ts'
+import type { ResolvedOptions } from '../options.ts'
+import { isOwnBody } from '../own-body.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
 import type { ClientError } from '../transports/transport.ts'
 import { verdictOn } from './verdict.ts'
@@ -50,9 +52,7 @@ export interface OutboxRoute {
   readonly send: SendRequest
   /** The input as it goes over the wire. @throws whatever the transformer throws. */
   serialize(input: unknown): unknown
-  readonly retryDelayMs: (attempt: number) => number
-  readonly clock: Clock
-  readonly onError: (error: Error) => void
+  readonly options: Pick<ResolvedOptions, 'clock' | 'retryDelayMs' | 'onError'>
 }
 
 interface Item {
@@ -156,7 +156,8 @@ export class Outbox {
   }
 
   /** For the link: it is closed. Who waits is told so; what is kept will be sent by another page. */
-  detach(error: ClientError): void {
+  detach(route: OutboxRoute, error: ClientError): void {
+    if (this.#route !== route) return
     this.#withdraw()
     this.#retryTimer?.cancel()
     this.#lookTimer?.cancel()
@@ -168,9 +169,9 @@ export class Outbox {
     this.#changed()
   }
 
-  /** For the link. */
+  /** For the link. A body that is read once cannot be sent again. */
   accepts({ type, path, input }: Operation): boolean {
-    return type === 'mutation' && this.#options.accepts({ path, input })
+    return type === 'mutation' && !isOwnBody(input) && this.#options.accepts({ path, input })
   }
 
   /**
@@ -178,11 +179,18 @@ export class Outbox {
    *
    * @throws SluiceError `OUTBOX_FULL`, and whatever the transformer throws.
    */
-  add({ path, input }: Operation, observer: ResultObserver, { clock, serialize }: OutboxRoute): () => void {
+  add({ path, input }: Operation, observer: ResultObserver, { options, serialize }: OutboxRoute): () => void {
     const id = crypto.randomUUID()
     const length = JSON.stringify(serialize(input))?.length ?? 0
     this.#checkRoom(length)
-    const stored = { id, path, input, at: clock.now(), owner: this.#owner, number: ++this.#lastNumber }
+    const stored = {
+      id,
+      path,
+      input,
+      at: options.clock.now(),
+      owner: this.#owner,
+      number: ++this.#lastNumber,
+    }
     const item: Item = { stored, length, kept: false, status: 'queued', error: null, observer }
     this.#items.push(item)
     this.#changed()
@@ -220,7 +228,7 @@ export class Outbox {
     const item = this.#items.find(({ status }) => status === 'queued')
     if (!item?.kept) return
     const { id, path, input, at, number } = item.stored
-    if (route.clock.now() - at >= this.#options.expireAfterMs) {
+    if (route.options.clock.now() - at >= this.#options.expireAfterMs) {
       this.#fail(item, 'OUTBOX_EXPIRED', 'could not be sent in time')
       return this.#pump()
     }
@@ -266,9 +274,13 @@ export class Outbox {
     }
     this.#mark(item, 'queued')
     this.#failures += 1
-    this.#retryTimer = route.clock.after(route.retryDelayMs(this.#failures), () => this.retry(), {
-      keepAlive: true, // somebody waits for the answer
-    })
+    this.#retryTimer = route.options.clock.after(
+      route.options.retryDelayMs(this.#failures),
+      () => this.retry(),
+      {
+        keepAlive: true, // somebody waits for the answer
+      },
+    )
   }
 
   #withdraw(): void {
@@ -308,7 +320,7 @@ export class Outbox {
       .catch((thrown: unknown) => this.#report(thrown))
       .finally(() => {
         if (this.#route !== route) return
-        this.#lookTimer = route.clock.after(lookEveryMs, () => this.#look())
+        this.#lookTimer = route.options.clock.after(lookEveryMs, () => this.#look())
         this.#pump()
       })
   }
@@ -353,7 +365,7 @@ export class Outbox {
 
   #report(thrown: unknown): void {
     const error = toError(thrown)
-    if (this.#route) this.#route.onError(error)
+    if (this.#route) this.#route.options.onError(error)
     else console.error('[sluice]', error)
   }
 }

@@ -1,5 +1,5 @@
 import { createContext, useContext, type ReactNode } from 'react'
-import type { ConnectionView } from '../link.ts'
+import type { ConnectionView } from '../connection/connection.ts'
 
 const ConnectionContext = createContext<ConnectionView | null>(null)
 

@@ -11,17 +11,23 @@ import { toCredit, type Credit } from '../../shared/protocol/credit.ts'
 /** A consumer's room, as a carrier sees it. */
 export interface Flow {
   readonly full: boolean
-  readonly empty: boolean
+  /** Full, and nobody heeds it. */
+  readonly overflowing: boolean
   /** Settles when there is room again, or nobody is left to want it. */
   whenRoom(): Promise<void>
-  /** Settles when all has been taken, or nobody is left to take it. */
-  whenEmpty(): Promise<void>
-  /** Whoever fills it says that they heed `full`, or the credit: they may overshoot by what is on its way already. */
-  heeded: boolean
+  /** Calls `onEmpty`, and none that it was given before, when all has been taken; false where there is nothing to take. */
+  empties(onEmpty: () => void): boolean
+  /**
+   * Whoever fills it says that they heed `full`, or the credit: they may overshoot by what is on its way already.
+   *
+   * @param onTaken told how many events have been taken, in few calls: after half of the credit, or before its bytes
+   *   run out. Whoever counts anew begins with nothing taken.
+   */
+  heed(onTaken?: (events: number) => void): void
+  /** They do so no more. */
+  unheeded(): void
   /** As much as it holds, as a window for a server that counts. */
   readonly credit: Credit
-  /** Told how many events have been taken, in few calls: after half of the credit, or before its bytes run out. */
-  onTaken: ((events: number) => void) | null
   /**
    * Hands over an event of so many bytes, which may end up here: one that does not (it was a repeat, or another link
    * has kept it) counts as taken.
@@ -55,7 +61,6 @@ interface Held<T> {
 }
 
 export class Inbox<T> implements Flow {
-  heeded = false
   readonly credit: Credit
 
   readonly #bounds: InboxBounds
@@ -67,9 +72,12 @@ export class Inbox<T> implements Flow {
   #ended: { readonly error: unknown } | null = null
   /** Those who wait for an item, in their order. */
   #readers: ((result: Result<T> | Promise<Result<T>>) => void)[] = []
-  /** Those who wait for room, or for all of it. */
-  #waiting: { readonly isOver: () => boolean; readonly end: () => void }[] = []
+  /** Those who wait for room. */
+  #waiting: (() => void)[] = []
+  /** Who waits for all of it. */
+  #onEmpty: (() => void) | null = null
 
+  #heeded = false
   #onTaken: ((events: number) => void) | null = null
   /** What was taken and not told. */
   #taken = { events: 0, bytes: 0 }
@@ -86,14 +94,19 @@ export class Inbox<T> implements Flow {
     return this.#held.length >= this.#bounds.maxItems || this.#bytes >= this.#bounds.maxBytes
   }
 
-  get empty(): boolean {
-    return this.#held.length === 0
+  get overflowing(): boolean {
+    return this.full && !this.#heeded
   }
 
-  /** Whoever counts anew begins with nothing taken. */
-  set onTaken(onTaken: ((events: number) => void) | null) {
+  heed(onTaken: ((events: number) => void) | null = null): void {
+    this.#heeded = true
     this.#onTaken = onTaken
     this.#taken = { events: 0, bytes: 0 }
+  }
+
+  unheeded(): void {
+    this.#heeded = false
+    this.#onTaken = null
   }
 
   receive(bytes: number, handOver: () => void): void {
@@ -112,7 +125,7 @@ export class Inbox<T> implements Flow {
       reader({ done: false, value: item }) // counts as taken: it is not kept here
       return true
     }
-    if (this.full && !this.heeded) {
+    if (this.overflowing) {
       this.end(this.#overrun())
       return false
     }
@@ -159,23 +172,24 @@ export class Inbox<T> implements Flow {
   }
 
   whenRoom(): Promise<void> {
-    return this.#when(() => !this.full || this.#ended !== null)
+    return this.#hasRoom ? Promise.resolve() : new Promise(end => this.#waiting.push(end))
   }
 
-  whenEmpty(): Promise<void> {
-    return this.#when(() => this.empty)
+  empties(onEmpty: () => void): boolean {
+    this.#onEmpty = this.#held.length > 0 ? onEmpty : null
+    return this.#onEmpty !== null
   }
 
-  #when(isOver: () => boolean): Promise<void> {
-    if (isOver()) return Promise.resolve()
-    return new Promise(end => this.#waiting.push({ isOver, end }))
+  /** Also where nobody is left to want any. */
+  get #hasRoom(): boolean {
+    return !this.full || this.#ended !== null
   }
 
   #letGo(): void {
-    if (this.#waiting.length === 0) return
-    const waiting = this.#waiting
-    this.#waiting = waiting.filter(one => !one.isOver())
-    for (const one of waiting) if (one.isOver()) one.end()
+    if (this.#hasRoom) for (const end of this.#waiting.splice(0)) end()
+    if (this.#held.length > 0 || !this.#onEmpty) return
+    queueMicrotask(this.#onEmpty) // not in the midst of whoever takes
+    this.#onEmpty = null
   }
 
   #took(bytes: number): void {

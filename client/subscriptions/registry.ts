@@ -4,18 +4,13 @@
  */
 import { SluiceError, type Retry } from '../../shared/errors.ts'
 import { retryOf } from '../../shared/retry.ts'
-import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Timer } from '../../shared/clock.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Passenger, Vehicle } from '../connection/connection.ts'
 import { healthyAfterMs } from '../connection/machine.ts'
-import type { ClientError, Loss, Received, Transport } from '../transports/transport.ts'
-import type { Flow } from './inbox.ts'
+import type { ResolvedOptions } from '../options.ts'
+import type { ClientError, Loss, Transport } from '../transports/transport.ts'
 import type { Subscription } from './subscription.ts'
-
-export interface RegistryOptions {
-  readonly clock: Clock
-  readonly retryDelayMs: (attempt: number) => number
-}
 
 /** A subscription's dealings with the transport of the day. */
 interface Entry {
@@ -24,237 +19,189 @@ interface Entry {
   asked: RequestId | null
   startedAt: number | null
   failures: number
-  retry: Pick<Timer, 'cancel'> | null
-  /** It is asked for when its consumer has taken what it has. */
-  draining: boolean
+  /** Shared by those that broke together. */
+  retry: Timer | null
 }
 
-export class Registry implements Passenger {
-  readonly #vehicle: Vehicle
-  readonly #options: RegistryOptions
-  readonly #entries = new Set<Entry>()
-  readonly #asked = new Map<RequestId, Entry>()
-  #transport: Transport | null = null
-  /** Whether what is asked for is sent at once. */
-  #opened = false
-
-  constructor(vehicle: Vehicle, options: RegistryOptions) {
-    this.#vehicle = vehicle
-    this.#options = options
-  }
-
-  get wanted(): boolean {
-    return this.#entries.size > 0
-  }
-
-  get movable(): boolean {
-    for (const { asked, subscription } of this.#entries) {
-      if (asked !== null && subscription.cursor === undefined) return false
-    }
-    return true
-  }
-
+export interface Registry extends Passenger {
   /** Takes a subscription in, and returns its removal. */
-  add(subscription: Subscription): () => void {
-    const entry: Entry = {
-      subscription,
-      asked: null,
-      startedAt: null,
-      failures: 0,
-      retry: null,
-      draining: false,
-    }
-    this.#entries.add(entry)
-    subscription.connecting(null)
-    if (this.#transport && !subscription.over) this.#ask(entry, this.#transport)
-    this.#vehicle.want()
-    return () => {
-      subscription.leave()
-      this.#forget(entry, { stop: true })
-    }
-  }
+  add(subscription: Subscription): () => void
+}
 
-  board(transport: Transport): void {
-    this.#transport = transport
-    this.#opened = transport.request === null // over HTTP each is a request of its own, opened or not
-    for (const entry of this.#entries) this.#ask(entry, transport)
-  }
+export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: ResolvedOptions): Registry {
+  const entries = new Set<Entry>()
+  const byId = new Map<RequestId, Entry>()
+  let transport: Transport | null = null
+  /** Whether what is asked for is sent at once. */
+  let opened = false
 
-  opened(): void {
-    this.#opened = true
-    for (const entry of this.#entries) if (entry.asked !== null) entry.subscription.sent()
-  }
-
-  received(message: Received, size: number): void {
-    if (!('id' in message)) return
-    const entry = this.#asked.get(message.id)
-    if (!entry) return // stopped meanwhile, or of an earlier transport
-    switch (message.type) {
-      case 'started':
-        entry.startedAt = this.#options.clock.now()
-        if (message.credit === true) this.#grant(entry)
-        return entry.subscription.started(message.position)
-      case 'data':
-        entry.subscription.next(message.data, message.eventId, size)
-        return this.#holdIfFull(entry)
-      case 'lag':
-        return entry.subscription.lagging(message.lag)
-      case 'stopped':
-        this.#forget(entry, { stop: false })
-        return entry.subscription.stopped()
-      case 'error':
-        return this.#failed(entry, message.error)
-      default:
-        return message satisfies never
-    }
-  }
-
-  interrupted(ids: readonly RequestId[], loss: Loss): void {
-    const entries = ids.flatMap(id => this.#asked.get(id) ?? [])
-    if (loss.retry) this.#askLater(entries, loss.why, loss)
-    else for (const entry of entries) this.#finish(entry, loss.why)
-  }
-
-  left(transport: Transport, why: SluiceError): void {
-    if (this.#transport !== transport) return
-    this.#transport = null
-    for (const entry of this.#present()) {
-      // A transport that stays for the sake of others goes on to deliver until it is told to stop.
-      if (entry.asked !== null) transport.unsubscribe(entry.asked)
-      this.#unask(entry)
-      entry.subscription.connecting(why)
-    }
-  }
-
-  lost(): void {}
-
-  dismissed(why: SluiceError): void {
-    for (const entry of this.#present()) {
-      this.#forget(entry, { stop: false })
-      if (why.code === 'LINK_CLOSED') entry.subscription.complete()
-      else entry.subscription.fail(why)
-    }
-  }
-
-  awaitsAnswerOn(): boolean {
-    return false
-  }
-
-  /** Those who are here now, and not those whom the news will lead to subscribe again. */
-  #present(): Entry[] {
-    return [...this.#entries]
-  }
-
-  #ask(entry: Entry, transport: Transport): void {
+  const ask = (entry: Entry) => {
+    const { subscription } = entry
     // What one subscription is told may have led to another's end, or to its being asked for already.
-    if (entry.asked !== null || transport !== this.#transport || !this.#entries.has(entry)) return
-    const { flow } = entry.subscription
-    if (flow && !flow.empty) return this.#askWhenEmpty(entry, flow)
-    const id = this.#vehicle.nextId()
-    entry.retry?.cancel()
-    entry.retry = null
+    if (!transport || entry.asked !== null || !entries.has(entry)) return
+    // A window begins empty: what the consumer has not taken yet is of an earlier one, or of none.
+    if (subscription.flow?.empties(() => ask(entry))) return
+    const id = vehicle.nextId()
+    stopRetry(entry)
     entry.asked = id
     entry.startedAt = null
-    this.#asked.set(id, entry)
-    transport.subscribe(entry.subscription.ask(id))
-    if (this.#opened) entry.subscription.sent()
+    byId.set(id, entry)
+    transport.subscribe(subscription.ask(id))
+    if (opened) subscription.sent()
   }
 
-  /** A window begins empty: what the consumer has not taken yet is of an earlier one, or of none. */
-  #askWhenEmpty(entry: Entry, flow: Flow): void {
-    if (entry.draining) return
-    entry.draining = true
-    void flow.whenEmpty().then(() => {
-      entry.draining = false
-      if (this.#transport) this.#ask(entry, this.#transport)
-    })
+  const unask = (entry: Entry) => {
+    stopRetry(entry)
+    if (entry.asked === null) return
+    byId.delete(entry.asked)
+    entry.asked = null
+    entry.subscription.flow?.unheeded()
   }
 
-  /** The server counts: it is told what the consumer has taken. */
-  #grant(entry: Entry): void {
-    const { flow } = entry.subscription
-    const { asked } = entry
-    const transport = this.#transport
-    if (!flow || asked === null || !transport?.grant) return
-    flow.heeded = true
-    flow.onTaken = events => transport.grant?.(asked, events)
+  const stopRetry = (entry: Entry) => {
+    const { retry } = entry
+    entry.retry = null
+    for (const other of entries) if (other.retry === retry) return
+    retry?.cancel()
   }
 
-  /** A server that does not count would go on: it is told to stop, and asked for the rest later. */
-  #holdIfFull(entry: Entry): void {
-    const { subscription, asked } = entry
-    const { flow } = subscription
-    if (!flow?.full || flow.heeded || !subscription.resumable || asked === null) return
-    const transport = this.#transport
-    transport?.unsubscribe(asked)
-    this.#unask(entry)
-    subscription.connecting(null)
-    if (transport) this.#ask(entry, transport)
+  const forget = (entry: Entry) => {
+    if (!entries.delete(entry)) return
+    unask(entry)
+    vehicle.mayRest()
   }
 
-  #failed(entry: Entry, error: ClientError): void {
-    const retry = retryAfter(error)
-    if (retry === 'never') return this.#finish(entry, error)
-    this.#askLater([entry], error)
-    // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
-    if (retry === 'elsewhere' && this.#transport?.request) {
-      this.#vehicle.leave(new SluiceError('DRAINING', error.message, { cause: error }))
-    }
-  }
-
-  /** Those that broke together are asked for together. */
-  #askLater(
-    entries: readonly Entry[],
-    why: SluiceError | ClientError,
-    { afterMs = 0, served = false }: Partial<Loss> = {},
-  ): void {
-    const { clock, retryDelayMs } = this.#options
-    for (const entry of entries) {
-      const healthy = entry.startedAt !== null && clock.now() - entry.startedAt >= healthyAfterMs
-      entry.failures = healthy || served ? 0 : entry.failures + 1
-      this.#unask(entry)
-    }
-    const delayMs = Math.max(afterMs, retryDelayMs(Math.max(...entries.map(({ failures }) => failures))))
-    const waiting = new Set(entries)
-    const askAll = () => {
-      for (const entry of waiting) {
-        entry.retry = null
-        if (this.#transport) this.#ask(entry, this.#transport)
-      }
-    }
-    const timer = clock.after(delayMs, askAll, { keepAlive: true })
-    for (const entry of entries) {
-      const cancel = () => {
-        waiting.delete(entry)
-        if (waiting.size === 0) timer.cancel()
-      }
-      entry.retry = { cancel }
-    }
-    for (const entry of entries) entry.subscription.connecting(why)
-  }
-
-  #finish(entry: Entry, why: SluiceError | ClientError): void {
-    this.#forget(entry, { stop: false })
+  const finish = (entry: Entry, why: SluiceError | ClientError) => {
+    forget(entry)
     entry.subscription.fail(why)
   }
 
-  #forget(entry: Entry, { stop }: { readonly stop: boolean }): void {
-    if (!this.#entries.delete(entry)) return
-    if (stop && entry.asked !== null) this.#transport?.unsubscribe(entry.asked)
-    this.#unask(entry)
-    this.#vehicle.mayRest()
+  /** Those that broke together are asked for together. */
+  const askLater = (
+    broken: readonly Entry[],
+    why: SluiceError | ClientError,
+    { afterMs = 0, served = false }: Partial<Loss> = {},
+  ) => {
+    for (const entry of broken) {
+      const healthy = entry.startedAt !== null && clock.now() - entry.startedAt >= healthyAfterMs
+      entry.failures = healthy || served ? 0 : entry.failures + 1
+      unask(entry)
+    }
+    const delayMs = Math.max(afterMs, retryDelayMs(Math.max(...broken.map(({ failures }) => failures))))
+    const askAll = () => {
+      for (const entry of broken) {
+        if (entry.retry !== timer) continue
+        entry.retry = null
+        ask(entry)
+      }
+    }
+    const timer = clock.after(delayMs, askAll, { keepAlive: true })
+    for (const entry of broken) entry.retry = timer
+    for (const entry of broken) entry.subscription.connecting(why)
   }
 
-  #unask(entry: Entry): void {
-    entry.retry?.cancel()
-    entry.retry = null
-    if (entry.asked === null) return
-    this.#asked.delete(entry.asked)
-    entry.asked = null
-    const { flow } = entry.subscription
-    if (!flow) return
-    flow.heeded = false
-    flow.onTaken = null
+  return {
+    get wanted() {
+      return entries.size > 0
+    },
+    get movable() {
+      return [...entries].every(
+        ({ asked, subscription }) => asked === null || subscription.cursor !== undefined,
+      )
+    },
+    add(subscription) {
+      const entry: Entry = {
+        subscription,
+        asked: null,
+        startedAt: null,
+        failures: 0,
+        retry: null,
+      }
+      entries.add(entry)
+      subscription.connecting(null)
+      ask(entry)
+      vehicle.want()
+      return () => {
+        subscription.leave()
+        if (entry.asked !== null) transport?.unsubscribe(entry.asked)
+        forget(entry)
+      }
+    },
+    board(boarded) {
+      transport = boarded
+      opened = transport.request === null // over HTTP each is a request of its own, opened or not
+      for (const entry of entries) if (transport === boarded) ask(entry)
+    },
+    opened() {
+      opened = true
+      for (const { subscription } of byId.values()) subscription.sent()
+    },
+    received(message, size) {
+      if (!('id' in message)) return
+      const entry = byId.get(message.id)
+      if (!entry) return // stopped meanwhile, or of an earlier transport
+      const { subscription } = entry
+      switch (message.type) {
+        case 'started':
+          entry.startedAt = clock.now()
+          // A server that counts is told what the consumer has taken.
+          if (message.credit) subscription.flow?.heed(events => transport?.grant?.(message.id, events))
+          return subscription.started(message.position)
+        case 'data':
+          subscription.next(message.data, message.eventId, size)
+          // A server that does not count would go on: it is told to stop, and asked for the rest later.
+          if (entry.asked !== null && subscription.resumable && subscription.flow?.overflowing) {
+            transport?.unsubscribe(entry.asked)
+            unask(entry)
+            subscription.connecting(null)
+            ask(entry)
+          }
+          return
+        case 'lag':
+          return subscription.lagging(message.lag)
+        case 'stopped':
+          forget(entry)
+          return subscription.stopped()
+        case 'error': {
+          const { error } = message
+          const retry = retryAfter(error)
+          if (retry === 'never') return finish(entry, error)
+          askLater([entry], error)
+          // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
+          if (retry === 'elsewhere' && transport?.request) {
+            vehicle.leave(new SluiceError('DRAINING', error.message, { cause: error }))
+          }
+          return
+        }
+        default:
+          return message satisfies never
+      }
+    },
+    interrupted(ids, loss) {
+      const broken = ids.flatMap(id => byId.get(id) ?? [])
+      if (loss.retry) askLater(broken, loss.why, loss)
+      else for (const entry of broken) finish(entry, loss.why)
+    },
+    left(left, why) {
+      if (transport !== left) return
+      transport = null
+      // Those who are here now, and not those whom the news will lead to subscribe again.
+      for (const entry of Array.from(entries)) {
+        // A transport that stays for the sake of others goes on to deliver until it is told to stop.
+        if (entry.asked !== null) left.unsubscribe(entry.asked)
+        unask(entry)
+        entry.subscription.connecting(why)
+      }
+    },
+    dismissed(why) {
+      for (const entry of Array.from(entries)) {
+        if (why.code !== 'LINK_CLOSED') finish(entry, why)
+        else {
+          forget(entry)
+          entry.subscription.complete()
+        }
+      }
+    },
   }
 }
 

@@ -7,11 +7,10 @@ import type { OperationResultEnvelope } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import type { Observer } from '@trpc/server/observable'
 import { toError, type SluiceError } from '../../shared/errors.ts'
-import type { Lag } from '../../shared/items.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { AskedSubscription, ClientError } from '../transports/transport.ts'
 import type { Flow } from './inbox.ts'
-import { Repeats } from './repeats.ts'
+import { createRepeats } from './repeats.ts'
 
 /** What a link's observer receives: exactly what tRPC's own links give it. */
 export type ResultObserver = Observer<OperationResultEnvelope<unknown, ClientError>, ClientError>
@@ -25,155 +24,137 @@ export interface SubscriptionOptions {
   readonly observer: ResultObserver
   readonly flow: Flow | undefined
   /** Takes how far behind it is, where somebody wants to know. */
-  readonly onLag: ((lag: Lag) => void) | undefined
+  readonly onLag: ((lag: unknown) => void) | undefined
   /** Where it stands, and whether the server may have begun it: for one that another tab has had before. */
   readonly place?: { readonly cursor: string | undefined; readonly again: boolean }
   /** Takes what a callback of the application throws. */
   readonly onError: (error: Error) => void
 }
 
-export class Subscription {
-  readonly #options: SubscriptionOptions
-  readonly #repeats = new Repeats()
-  #cursor: string | undefined
-  #received = false
-  #asked = 0
-  #sent = false
-  #over = false
-  #connecting = false
-
-  constructor(options: SubscriptionOptions) {
-    this.#options = options
-    const { input, place } = options
-    this.#cursor = place ? place.cursor : lastEventIdOf(input)
-    this.#sent = place?.again ?? false
-  }
-
+export interface Subscription {
   /** Where it stands: the last event that was handed over, or else where it began. */
-  get cursor(): string | undefined {
-    return this.#cursor
-  }
-
+  readonly cursor: string | undefined
   /** The room of its consumer, where that says how much it can take. */
-  get flow(): Flow | undefined {
-    return this.#options.flow
-  }
-
+  readonly flow: Flow | undefined
   /** True when asking for it again brings what comes after the last event that was received. */
-  get resumable(): boolean {
-    return this.#received
-  }
-
-  get over(): boolean {
-    return this.#over
-  }
-
+  readonly resumable: boolean
   /** The request for it as things stand now, under an id of its own: what is late for an earlier one finds nobody. */
-  ask(id: RequestId): AskedSubscription {
-    this.#asked += 1
-    if (this.#asked > 1) this.#repeats.expect()
-    const { path, input: own, serialized, flow, onLag } = this.#options
-    return {
-      id,
-      path,
-      input: { own, serialized },
-      lastEventId: this.#cursor,
-      again: this.#sent,
-      lag: onLag !== undefined,
-      flow,
-      cursor: () => this.#cursor,
-      askAgain: () => this.#repeats.expect(),
-    }
-  }
-
+  ask(id: RequestId): AskedSubscription
   /** What was asked for has been sent, so that the server may have begun. */
-  sent(): void {
-    this.#sent = true
-  }
-
+  sent(): void
   /** It waits for a connection, the first or another. */
-  connecting(why: SluiceError | ClientError | null): void {
-    if (this.#connecting && why === null) return
-    this.#connecting = true
-    const error = why === null ? null : TRPCClientError.from<AnyRouter>(why)
-    this.#tell(observer => observer.next({ result: { type: 'state', state: 'connecting', error } }))
-  }
-
-  started(position: string | undefined): void {
-    // A quiet subscription resumes from where it began; one that has received something knows better.
-    if (!this.#received && position !== undefined) this.#cursor = position
-    this.#connecting = false
-    this.#tell(observer => observer.next({ result: { type: 'started' } }))
-    this.#tell(observer => observer.next({ result: { type: 'state', state: 'pending', error: null } }))
-  }
-
+  connecting(why: SluiceError | ClientError | null): void
+  started(position: string | undefined): void
   /** @param size what of the bytes received is its share. */
-  next(data: unknown, eventId: string | undefined, size = 0): void {
-    const { flow } = this.#options
-    if (flow) flow.receive(size, () => this.#next(data, eventId))
-    else this.#next(data, eventId)
-  }
-
-  #next(data: unknown, eventId: string | undefined): void {
-    if (eventId === undefined) {
-      this.#tell(observer => observer.next({ result: { type: 'data', data } }))
-      return
-    }
-    if (this.#repeats.isRepeat(eventId)) return
-    // Before the event is handed over: a connection that is lost meanwhile must not bring it again.
-    this.#cursor = eventId
-    this.#received = true
-    this.#tell(observer => observer.next({ result: { type: 'data', id: eventId, data } }))
-  }
-
+  next(data: unknown, eventId: string | undefined, size?: number): void
   /** The server says how far behind it is. */
-  lagging(lag: Lag): void {
-    this.#tell(() => this.#options.onLag?.(lag))
-  }
-
+  lagging(lag: unknown): void
   /** The server has nothing more to say. */
-  stopped(): void {
-    this.#tell(observer => observer.next({ result: { type: 'stopped' } }))
-    this.#tell(observer => observer.next({ result: { type: 'state', state: 'idle', error: null } }))
-    this.complete()
-  }
-
+  stopped(): void
   /** The application, or the link as a whole, wants no more. */
-  complete(): void {
-    this.#end(observer => observer.complete())
-  }
-
-  fail(error: ClientError | SluiceError): void {
-    this.#end(observer => observer.error(TRPCClientError.from(error)))
-  }
-
+  complete(): void
+  fail(error: ClientError | SluiceError): void
   /** The application has left: nobody is told anything any more. */
-  leave(): void {
-    this.#over = true
-  }
+  leave(): void
+}
 
-  #end(tell: (observer: ResultObserver) => void): void {
-    if (this.#over) return
-    this.#over = true
-    this.#deliver(tell)
-  }
+type Result = Parameters<ResultObserver['next']>[0]['result']
 
-  #tell(tell: (observer: ResultObserver) => void): void {
-    if (!this.#over) this.#deliver(tell)
-  }
+export function createSubscription(options: SubscriptionOptions): Subscription {
+  const { path, input, serialized, observer, flow, onLag, place, onError } = options
+  const repeats = createRepeats()
+  let cursor = place ? place.cursor : lastEventIdOf(input)
+  let sent = place?.again ?? false
+  let asked = false
+  let received = false
+  let connecting = false
+  let over = false
 
   /** A callback that throws is the application's error, and must not cost the others in the same frame theirs. */
-  #deliver(tell: (observer: ResultObserver) => void): void {
+  const deliver = (tell: () => void) => {
+    if (over) return
     try {
-      tell(this.#options.observer)
+      tell()
     } catch (thrown) {
-      this.#options.onError(toError(thrown))
+      onError(toError(thrown))
     }
+  }
+  const tell = (result: Result) => deliver(() => observer.next({ result }))
+  const end = (last: () => void) =>
+    deliver(() => {
+      over = true
+      last()
+    })
+  const complete = () => end(() => observer.complete())
+
+  const next = (data: unknown, id: string | undefined) => {
+    if (id === undefined) return tell({ type: 'data', data })
+    if (repeats.isRepeat(id)) return
+    // Before the event is handed over: a connection that is lost meanwhile must not bring it again.
+    cursor = id
+    received = true
+    tell({ type: 'data', id, data })
+  }
+
+  return {
+    get cursor() {
+      return cursor
+    },
+    flow,
+    get resumable() {
+      return received
+    },
+    ask(id) {
+      if (asked) repeats.expect()
+      asked = true
+      const again = sent
+      return {
+        id,
+        path,
+        input: own => (own ? input : serialized),
+        flow,
+        wish: () => ({
+          ...(cursor !== undefined && { lastEventId: cursor }),
+          ...(again && { again }),
+          ...(onLag && { lag: true }),
+        }),
+        askAgain: repeats.expect,
+      }
+    },
+    sent() {
+      sent = true
+    },
+    connecting(why) {
+      if (connecting && !why) return
+      connecting = true
+      tell({ type: 'state', state: 'connecting', error: why && TRPCClientError.from<AnyRouter>(why) })
+    },
+    started(position) {
+      // A quiet subscription resumes from where it began; one that has received something knows better.
+      if (!received && position !== undefined) cursor = position
+      connecting = false
+      tell({ type: 'started' })
+      tell({ type: 'state', state: 'pending', error: null })
+    },
+    next(data, id, size = 0) {
+      if (flow) flow.receive(size, () => next(data, id))
+      else next(data, id)
+    },
+    lagging: lag => deliver(() => onLag?.(lag)),
+    stopped() {
+      tell({ type: 'stopped' })
+      tell({ type: 'state', state: 'idle', error: null })
+      complete()
+    },
+    complete,
+    fail: error => end(() => observer.error(TRPCClientError.from(error))),
+    leave() {
+      over = true
+    },
   }
 }
 
 function lastEventIdOf(input: unknown): string | undefined {
-  if (typeof input !== 'object' || input === null) return undefined
-  const { lastEventId } = input as { lastEventId?: unknown }
+  const { lastEventId } = Object(input) as { lastEventId?: unknown } // of what is no object: undefined
   return typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined
 }

@@ -2,7 +2,7 @@
 import { SluiceError, toError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ConnectionState } from '../connection/machine.ts'
-import { Subscription } from '../subscriptions/subscription.ts'
+import { createSubscription, type Subscription } from '../subscriptions/subscription.ts'
 import { createWatchdog, type Watchdog } from '../transports/watchdog.ts'
 import {
   Channel,
@@ -120,7 +120,7 @@ export class Guest {
       this.#relay(message, size)
       if (message.type === 'stopped' || message.type === 'error') this.#forget(id)
     })
-    const subscription: Subscription = new Subscription({
+    const subscription: Subscription = createSubscription({
       path,
       input,
       serialized: transformer.input.serialize(input),

@@ -88,7 +88,7 @@ export class Packer {
   }
 
   packInput(input: AskedInput): Packed {
-    return this.#options.codec ? input.own : JSON.stringify(input.serialized)
+    return this.#options.codec ? input(true) : JSON.stringify(input(false))
   }
 
   unpackInput(packed: Packed): unknown {

@@ -218,9 +218,10 @@ export class Ride implements Transport {
     taken.bytes = 0
   }
 
-  #send({ id, path, input, lastEventId, again, lag }: AskedSubscription): void {
+  #send({ id, path, input, wish }: AskedSubscription): void {
     if (!this.#options.holds()) return // and all of this is over
     const asked = this.#asked.get(id)
+    const { lastEventId, again = false, lag = false } = wish()
     this.#post({
       say: 'subscribe',
       id,

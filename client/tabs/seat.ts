@@ -9,7 +9,6 @@ import type { SendRequest } from '../http.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Registry } from '../subscriptions/registry.ts'
 import type { Transport, TransportReports } from '../transports/transport.ts'
-import { Claim } from './claim.ts'
 import { Group } from './group.ts'
 import { watchPage } from './page.ts'
 
@@ -48,7 +47,13 @@ export class Seat {
       away: () => this.#leave('The page was put away.'),
       back: () => route.connection.wake(),
     })
-    route.connection.carry(new Claim(() => this.#group?.hasGuests ?? false))
+    // The connection is wanted while other tabs use it, and nothing travels in person.
+    const hasGuests = () => this.#group?.hasGuests ?? false
+    route.connection.carry({
+      get wanted() {
+        return hasGuests()
+      },
+    })
   }
 
   /** A transport for this tab: its own if it leads, else through the tab that does. */

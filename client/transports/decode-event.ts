@@ -7,7 +7,6 @@ import {
   reading,
   toClientError,
   toDuration,
-  toLag,
   toText,
   type Deserializer,
 } from './decode.ts'
@@ -62,7 +61,7 @@ export function decodeConnected(text: string): ConnectedOptions {
   }
 }
 
-/** The event by which a stream tells how far behind it is. @throws SluiceError `MESSAGE_INVALID` when it does not. */
+/** The event by which a stream tells how far behind it is. @throws SluiceError `MESSAGE_INVALID` when it is not JSON. */
 export function decodeLag(text: string, id: RequestId): Received {
-  return { type: 'lag', id, lag: toLag(parseJson(text), text) }
+  return { type: 'lag', id, lag: parseJson(text) }
 }

@@ -5,7 +5,6 @@
 import { TRPCClientError } from '@trpc/client'
 import { untransformed, type Codec } from '../../shared/codec/codec.ts'
 import { isSluiceError, SluiceError, quote, toError } from '../../shared/errors.ts'
-import type { Lag } from '../../shared/items.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ClientError, Received } from './transport.ts'
 
@@ -55,18 +54,19 @@ function decodeMessage(message: unknown, transformer: Deserializer, source: stri
     return { type: method, withinMs: isRecord(params) ? toDuration(params['withinMs']) : undefined }
   }
   if (method === 'renew') return { type: method }
-  const isRequestId = typeof id === 'number' || typeof id === 'string'
-  if (error !== undefined) {
-    const read = () => toClientError(error, transformer, source)
-    return isRequestId
-      ? reading(id, () => ({ type: 'error', id, error: read() }))
-      : { type: 'complaint', error: read() }
+  const isError = error !== undefined
+  if (typeof id !== 'number' && typeof id !== 'string') {
+    if (isError) return { type: 'complaint', error: toClientError(error, transformer, source) }
+    throw invalid(source)
   }
-  if (!isRequestId || !isRecord(result)) throw invalid(source)
+  if (isError) {
+    return reading(id, () => ({ type: 'error', id, error: toClientError(error, transformer, source) }))
+  }
+  if (!isRecord(result)) throw invalid(source)
   const { type, position, credit, data } = result
   const eventId = toText(result['id'])
   if (type === 'stopped') return { type, id }
-  if (type === 'lag') return { type, id, lag: toLag(result, source) }
+  if (type === 'lag') return { type, id, lag: result }
   if (type === 'started') {
     return { type, id, position: toText(position), credit: credit === true || undefined }
   }
@@ -76,14 +76,6 @@ function decodeMessage(message: unknown, transformer: Deserializer, source: stri
 
 export function toText(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
-}
-
-export function toLag(value: unknown, source: string): Lag {
-  if (isRecord(value)) {
-    const { events, ms } = value
-    if (typeof events === 'number' && typeof ms === 'number') return { events, ms }
-  }
-  throw invalid(source)
 }
 
 export function toClientError(shape: unknown, transformer: Deserializer, source: string): ClientError {

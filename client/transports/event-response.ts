@@ -1,8 +1,6 @@
 /** One streamed HTTP response of server-sent events, from the request to the end of its body. */
 import type { HTTPHeaders } from '@trpc/client'
 import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
-import type { Timer } from '../../shared/clock.ts'
-import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
 import { sseEvent } from '../../shared/protocol/sse.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { decodeConnected, type ConnectedOptions } from './decode-event.ts'
@@ -34,84 +32,65 @@ export interface EventReports {
   lost(loss: Loss): void
 }
 
-export class EventResponse {
-  readonly #options: ResolvedOptions
-  readonly #request: EventRequest
-  readonly #reports: EventReports
-
-  /** Ends the request, and with it whatever waits for a piece of its body. */
-  readonly #abort = new AbortController()
-  #over = false
-  #connected = false
-  readonly #connectTimer: Timer
-  /** How long the server may be silent, in milliseconds; Infinity until it has promised signs of life. */
-  #quietMs = Infinity
-  /** Takes over from the connect timer; null while nothing is read. */
-  #watchdog: Watchdog | null = null
-
-  /** Sends the request at once. */
-  constructor(options: ResolvedOptions, request: EventRequest, reports: EventReports) {
-    this.#options = options
-    this.#request = request
-    this.#reports = reports
-    const { timeoutMs } = request
-    this.#connectTimer = options.clock.after(timeoutMs, () =>
-      this.#lose({
-        why: new SluiceError('CONNECTION_LOST', `The server did not answer within ${timeoutMs} ms.`),
-        retry: true,
-        unanswered: true,
-      }),
-    )
-    this.#run().catch((thrown: unknown) => {
-      // A body that breaks off rejects with a TypeError, on iOS also when the page was merely hidden: a loss.
-      this.#lose(
-        toLoss(thrown, this.#connected ? 'The response broke off' : 'The stream could not be opened'),
-      )
-    })
-  }
-
+export interface EventResponse {
   /** After a hint that the network or the page has changed: is the peer overdue? */
-  check(withinMs: number): void {
-    if (this.#watchdog?.overdue) this.#watchdog.probe(withinMs, () => this.#silent({ atOnce: true }))
-  }
+  check(withinMs: number): void
+  close(): void
+}
 
-  close(): void {
-    if (this.#over) return
-    this.#over = true
-    this.#connectTimer.cancel()
-    this.#watchdog?.stop()
-    this.#abort.abort()
-  }
+/** Sends the request at once. */
+export function openEventResponse(
+  options: ResolvedOptions,
+  { timeoutMs, prepare, room }: EventRequest,
+  reports: EventReports,
+): EventResponse {
+  const { clock, fetch, heartbeatMs, heartbeatTimeoutMs, onError } = options
+  /** Ends the request, and with it whatever waits for a piece of its body. */
+  const request = new AbortController()
+  let over = false
+  let connected = false
+  /** How long the server may be silent, in milliseconds; Infinity until it has promised signs of life. */
+  let quietMs = Infinity
+  /** Takes over from the connect timer; null while nothing is read. */
+  let watchdog: Watchdog | null = null
 
-  async #run(): Promise<void> {
-    const response = await this.#fetch()
-    if (this.#over) return
+  const connectTimer = clock.after(timeoutMs, () =>
+    lose({
+      why: new SluiceError('CONNECTION_LOST', `The server did not answer within ${timeoutMs} ms.`),
+      retry: true,
+      unanswered: true,
+    }),
+  )
+
+  const run = async () => {
+    const response = await fetchResponse()
+    if (over) return
     const { body } = response
     if (!response.ok || !isEventStream(response)) {
-      await this.#reports.refused(response)
-      return this.close()
+      await reports.refused(response)
+      return close()
     }
     // React Native's fetch; its type says that there is a body or null, and there it is undefined.
-    if (!body) return this.#lose({ why: noStreams(), retry: false, unsupported: true })
-    const parse = createEventParser(event => this.#event(event))
+    if (!body) return lose({ why: noStreams(), retry: false, unsupported: true })
+    const parse = createEventParser(take)
     const decoder = new TextDecoder()
-    for await (const bytes of fromReadableStream(body)) {
-      this.#watchdog?.heard()
-      this.#reports.heard()
-      parse(decoder.decode(bytes, { stream: true }))
-      if (this.#over) return
-      await this.#room()
+    const reader = body.getReader()
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      watchdog?.heard()
+      reports.heard()
+      parse(decoder.decode(read.value, { stream: true }))
+      await whenRoom()
+      if (over) return
     }
-    if (this.#over) return
-    this.close()
-    this.#reports.ended()
+    if (over) return
+    close()
+    reports.ended()
   }
 
-  async #fetch(): Promise<Response> {
-    const { fetch, onError } = this.#options
+  const fetchResponse = async () => {
     let prepared
     try {
-      prepared = await this.#request.prepare()
+      prepared = await prepare()
     } catch (thrown) {
       onError(toError(thrown)) // the application's own functions
       throw thrown
@@ -122,63 +101,73 @@ export class EventResponse {
     return fetch(url, {
       ...posted,
       headers: [['accept', 'text/event-stream'], ...contentType, ...toEntries(headers)],
-      signal: this.#abort.signal,
+      signal: request.signal,
       cache: 'no-store',
     })
   }
 
-  async #room(): Promise<void> {
-    for (let room = this.#request.room(); room && !this.#over; room = this.#request.room()) {
+  const whenRoom = async () => {
+    for (let waiting = room(); waiting && !over; waiting = room()) {
       // A peer that we do not listen to cannot be called silent.
-      this.#watchdog?.stop()
-      this.#watchdog = null
-      await room
+      watchdog?.stop()
+      watchdog = null
+      await waiting
     }
-    if (!this.#over && this.#connected && !this.#watchdog) this.#watch()
+    if (!over && connected && !watchdog) watch()
   }
 
-  #event(event: StreamEvent): void {
-    if (this.#over) return
+  const take = (event: StreamEvent) => {
+    if (over) return
     try {
       if (event.event === sseEvent.ping) return // that it came is all that it says
-      if (event.event === sseEvent.connected) this.#connect(decodeConnected(event.data))
-      else this.#reports.event(event)
+      if (event.event !== sseEvent.connected) return reports.event(event)
+      const told = decodeConnected(event.data)
+      connectTimer.cancel()
+      quietMs = allowedSilence(told, heartbeatMs)
+      watchdog?.stop()
+      watch()
+      connected = true
+      reports.connected(told)
     } catch (thrown) {
       const error = toError(thrown)
-      if (isSluiceError(error)) this.#options.onError(error)
-      this.#lose({ ...toLoss(error, 'An event could not be read'), retry: true })
+      if (isSluiceError(error)) onError(error)
+      lose({ ...toLoss(error, 'An event could not be read'), retry: true })
     }
   }
 
-  #connect(connected: ConnectedOptions): void {
-    this.#connectTimer.cancel()
-    this.#quietMs = allowedSilence(connected, this.#options.heartbeatMs)
-    this.#watchdog?.stop()
-    this.#watch()
-    this.#connected = true
-    this.#reports.connected(connected)
+  const watch = () => {
+    watchdog = createWatchdog({ clock, quietMs, answerMs: heartbeatTimeoutMs, onSilent: () => silent() })
   }
 
-  #watch(): void {
-    const { clock, heartbeatTimeoutMs } = this.#options
-    this.#watchdog = createWatchdog({
-      clock,
-      quietMs: this.#quietMs,
-      answerMs: heartbeatTimeoutMs,
-      onSilent: () => this.#silent(),
-    })
-  }
-
-  #silent(how: Pick<Loss, 'atOnce'> = {}): void {
+  const silent = (how: Pick<Loss, 'atOnce'> = {}) => {
     const why = new SluiceError('SILENT_PEER', 'The server sent nothing, not even a ping, for too long.')
-    this.#lose({ why, retry: true, ...how })
+    lose({ why, retry: true, ...how })
   }
 
   /** Ends first and tells then, so that whoever is told may ask again at once. */
-  #lose(loss: Loss): void {
-    if (this.#over) return
-    this.close()
-    this.#reports.lost(loss)
+  const lose = (loss: Loss) => {
+    if (over) return
+    close()
+    reports.lost(loss)
+  }
+
+  const close = () => {
+    over = true
+    connectTimer.cancel()
+    watchdog?.stop()
+    request.abort()
+  }
+
+  run().catch((thrown: unknown) => {
+    // A body that breaks off rejects with a TypeError, on iOS also when the page was merely hidden: a loss.
+    lose(toLoss(thrown, connected ? 'The response broke off' : 'The stream could not be opened'))
+  })
+
+  return {
+    check(withinMs) {
+      if (watchdog?.overdue) watchdog.probe(withinMs, () => silent({ atOnce: true }))
+    },
+    close,
   }
 }
 

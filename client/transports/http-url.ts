@@ -2,6 +2,7 @@
 import { againParam, askForExtensions, lagParam } from '../../shared/protocol/negotiate.ts'
 import { streamPath } from '../../shared/protocol/stream.ts'
 import type { ConnectionParams } from '../options.ts'
+import type { Wish } from './transport.ts'
 import { toAbsolute, withParam } from './url.ts'
 
 /** The address of the router over HTTP, with the connection params in its query, as tRPC expects them there. */
@@ -13,13 +14,7 @@ export function toHttpUrl(url: string, params: ConnectionParams): string {
 /** The address of one subscription over SSE: tRPC's, with our wish for extensions. */
 export function toSubscriptionUrl(
   httpUrl: string,
-  asked: {
-    readonly path: string
-    readonly input: unknown
-    readonly lastEventId: string | undefined
-    readonly again: boolean
-    readonly lag: boolean
-  },
+  asked: Wish & { readonly path: string; readonly input: unknown },
 ): string {
   let url = below(httpUrl, asked.path)
   const input = JSON.stringify(asked.input)

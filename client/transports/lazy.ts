@@ -2,74 +2,54 @@
  * A transport over HTTP whose code is loaded when it is first needed: a page that has its WebSocket never asks for it.
  * Code that does not come (the network is down, a deploy has removed it) is a lost attempt like any other.
  */
-import { SluiceError } from '../../shared/errors.ts'
-import type { Timer } from '../../shared/clock.ts'
-import type { RequestId } from '../../shared/protocol/messages.ts'
-import type { Hint, TransportKind } from '../connection/machine.ts'
+import type { TransportKind } from '../connection/machine.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { toLoss, type AskedSubscription, type Transport, type TransportReports } from './transport.ts'
+import { toLoss, type Transport, type TransportReports } from './transport.ts'
 
 export type CreateTransport = (reports: TransportReports) => Transport
 
-export class LazyTransport implements Transport {
-  /** Queries and mutations are HTTP requests of their own. */
-  readonly request = null
-  readonly #reports: TransportReports
-  readonly #loadTimer: Timer
-  /** What is asked for until the code has come. */
-  readonly #asked = new Map<RequestId, AskedSubscription>()
-  #transport: Transport | null = null
-  #over = false
+/** Begins to load at once. */
+export function openLazily(
+  kind: TransportKind,
+  load: () => Promise<CreateTransport>,
+  { clock, connectTimeoutMs }: ResolvedOptions,
+  reports: TransportReports,
+): Transport {
+  let transport: Transport | null = null
+  let over = false
+  /** What is to be done when the code has come. */
+  const waiting: ((transport: Transport) => void)[] = []
 
-  /** Begins to load at once. */
-  constructor(
-    readonly kind: TransportKind,
-    load: () => Promise<CreateTransport>,
-    { clock, connectTimeoutMs }: ResolvedOptions,
-    reports: TransportReports,
-  ) {
-    this.#reports = reports
-    const failed = `The code of the transport "${kind}" could not be loaded`
-    this.#loadTimer = clock.after(connectTimeoutMs, () =>
-      this.#lose(new SluiceError('CONNECTION_LOST', `${failed} within ${connectTimeoutMs} ms.`), failed),
-    )
-    load().then(
-      create => this.#loaded(create),
-      (thrown: unknown) => this.#lose(thrown, failed),
-    )
+  const close = () => {
+    over = true
+    timer.cancel()
+    transport?.close()
   }
-
-  subscribe(asked: AskedSubscription): void {
-    if (this.#transport) this.#transport.subscribe(asked)
-    else this.#asked.set(asked.id, asked)
+  const fail = (thrown: unknown) => {
+    if (over) return
+    close()
+    reports.lost(toLoss(thrown, `The code of the transport "${kind}" could not be loaded`))
   }
+  const timer = clock.after(connectTimeoutMs, () =>
+    fail(new Error(`it did not come within ${connectTimeoutMs} ms.`)),
+  )
+  load().then(create => {
+    if (over) return
+    timer.cancel()
+    transport = create(reports)
+    for (const use of waiting) use(transport)
+  }, fail)
 
-  unsubscribe(id: RequestId): void {
-    if (this.#transport) this.#transport.unsubscribe(id)
-    else this.#asked.delete(id)
+  const whenLoaded = (use: (transport: Transport) => void) => {
+    if (transport) use(transport)
+    else waiting.push(use)
   }
-
-  probe(hint: Hint, withinMs: number): void {
-    this.#transport?.probe(hint, withinMs)
-  }
-
-  close(): void {
-    this.#over = true
-    this.#loadTimer.cancel()
-    this.#transport?.close()
-  }
-
-  #loaded(create: CreateTransport): void {
-    if (this.#over) return
-    this.#loadTimer.cancel()
-    this.#transport = create(this.#reports)
-    for (const asked of this.#asked.values()) this.#transport.subscribe(asked)
-    this.#asked.clear()
-  }
-
-  #lose(thrown: unknown, what: string): void {
-    if (this.#over) return
-    this.close()
-    this.#reports.lost(toLoss(thrown, what))
+  return {
+    kind,
+    request: null, // queries and mutations are HTTP requests of their own
+    subscribe: asked => whenLoaded(loaded => loaded.subscribe(asked)),
+    unsubscribe: id => whenLoaded(loaded => loaded.unsubscribe(id)),
+    probe: (hint, withinMs) => transport?.probe(hint, withinMs),
+    close,
   }
 }

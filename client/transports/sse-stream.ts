@@ -2,9 +2,9 @@
 import { SluiceError } from '../../shared/errors.ts'
 import { sseEvent } from '../../shared/protocol/sse.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { decodeData, decodeError, decodeLag, type ConnectedOptions } from './decode-event.ts'
+import { decodeData, decodeError, decodeLag } from './decode-event.ts'
 import type { StreamEvent } from './event-parser.ts'
-import { EventResponse } from './event-response.ts'
+import { openEventResponse, type EventResponse } from './event-response.ts'
 import { refusal } from './refusal.ts'
 import { toOperation } from './transport.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
@@ -23,107 +23,91 @@ export interface StreamReports {
   lost(loss: Loss): void
 }
 
-export class SseStream {
-  readonly #options: ResolvedOptions
-  readonly #asked: AskedSubscription
-  readonly #reports: StreamReports
-  readonly #response: EventResponse
-  #over = false
+/** Sends the request at once. */
+export function openSseStream(
+  options: ResolvedOptions,
+  asked: AskedSubscription,
+  reports: StreamReports,
+): EventResponse {
+  const { connectTimeoutMs: timeoutMs, transformer } = options
+  const { output } = transformer
+  const { id, path, input, flow } = asked
+  /** At the moment of asking: later the server may have begun. */
+  const wish = asked.wish()
+  let over = false
   /** An event came: whatever ends the response now, it was of use. */
-  #brought = false
+  let brought = false
+  flow?.heed()
 
-  /** Sends the request at once. */
-  constructor(options: ResolvedOptions, asked: AskedSubscription, reports: StreamReports) {
-    this.#options = options
-    this.#asked = asked
-    this.#reports = reports
-    const { flow } = asked
-    if (flow) flow.heeded = true
-    const request = {
-      timeoutMs: options.connectTimeoutMs,
-      prepare: () => this.#prepare(),
-      room: () => (flow?.full ? flow.whenRoom() : null),
+  const prepare = async () => {
+    const { url, connectionParams, headers } = options
+    const op = toOperation(id, path, input)
+    const prepared = await Promise.all([url(), connectionParams?.() ?? null, headers([op])])
+    const [base, params, extra] = prepared
+    return {
+      url: toSubscriptionUrl(toHttpUrl(base, params), { path, input: input(false), ...wish }),
+      headers: extra,
     }
-    this.#response = new EventResponse(options, request, {
+  }
+
+  const take = (event: StreamEvent) => {
+    switch (event.event ?? 'message') {
+      case 'message':
+        brought = true
+        return reports.received(decodeData(event, id, output), event.data.length)
+      case sseEvent.lag:
+        return reports.received(decodeLag(event.data, id))
+      case sseEvent.error:
+        return finish(decodeError(event.data, id, output))
+      case sseEvent.return:
+        return finish({ type: 'stopped', id })
+      default: // another's extension: let pass, as an EventSource would
+    }
+  }
+
+  const refused = async (refusing: Response) => {
+    const outcome = await refusal(refusing, id, options)
+    if (over) return
+    reports.heard()
+    if (!('why' in outcome)) return finish(outcome)
+    close()
+    reports.lost(outcome)
+  }
+
+  /** Ends first and tells then, so that whoever is told may ask again at once. */
+  const finish = (last: Received) => {
+    close()
+    reports.ended(last)
+  }
+
+  const close = () => {
+    over = true
+    response.close()
+  }
+
+  const response = openEventResponse(
+    options,
+    { timeoutMs, prepare, room: () => (flow?.full ? flow.whenRoom() : null) },
+    {
       heard: () => reports.heard(),
-      connected: connected => this.#connected(connected),
-      event: event => this.#event(event),
-      refused: response => this.#refused(response),
+      connected({ position }) {
+        reports.connected()
+        reports.received({ type: 'started', id, position })
+      },
+      event: take,
+      refused,
       ended: () =>
         reports.lost({
           why: new SluiceError('CONNECTION_LOST', 'The response ended before the subscription did.'),
           retry: true,
           // As servers do that cannot stream, or that limit a response's duration.
-          served: this.#brought,
+          served: brought,
         }),
-      lost: loss => {
-        this.#over = true
+      lost(loss) {
+        over = true
         reports.lost(loss)
       },
-    })
-  }
-
-  /** After a hint that the network or the page has changed: is the peer overdue? */
-  check(withinMs: number): void {
-    this.#response.check(withinMs)
-  }
-
-  close(): void {
-    this.#over = true
-    this.#response.close()
-  }
-
-  async #prepare() {
-    const { url, connectionParams, headers } = this.#options
-    const { id, path, input, lastEventId, again, lag } = this.#asked
-    const op = toOperation(id, path, input)
-    const prepared = await Promise.all([url(), connectionParams?.() ?? null, headers([op])])
-    const [base, params, extra] = prepared
-    const asked = { path, input: input.serialized, lastEventId, again, lag }
-    return {
-      url: toSubscriptionUrl(toHttpUrl(base, params), asked),
-      headers: extra,
-    }
-  }
-
-  #connected({ position }: ConnectedOptions): void {
-    this.#reports.connected()
-    this.#reports.received({ type: 'started', id: this.#asked.id, position })
-  }
-
-  #event(event: StreamEvent): void {
-    const { id } = this.#asked
-    const { output } = this.#options.transformer
-    switch (event.event) {
-      case undefined:
-      case 'message':
-        this.#brought = true
-        return this.#reports.received(decodeData(event, id, output), event.data.length)
-      case sseEvent.lag:
-        return this.#reports.received(decodeLag(event.data, id))
-      case sseEvent.error:
-        return this.#finish(decodeError(event.data, id, output))
-      case sseEvent.return:
-        return this.#finish({ type: 'stopped', id })
-      default: // another's extension: let pass, as an EventSource would
-    }
-  }
-
-  async #refused(response: Response): Promise<void> {
-    const outcome = await refusal(response, this.#asked.id, this.#options)
-    if (this.#over) return
-    this.#reports.heard()
-    if ('why' in outcome) {
-      this.close()
-      this.#reports.lost(outcome)
-    } else {
-      this.#finish(outcome)
-    }
-  }
-
-  /** Ends first and tells then, so that whoever is told may ask again at once. */
-  #finish(message: Received): void {
-    this.close()
-    this.#reports.ended(message)
-  }
+    },
+  )
+  return { check: withinMs => response.check(withinMs), close }
 }

@@ -4,7 +4,7 @@ import type { ClientMessage } from '../../shared/protocol/messages.ts'
 import type { StreamBody } from '../../shared/protocol/stream.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { decodeFrame } from './decode.ts'
-import { EventResponse, type EventReports } from './event-response.ts'
+import { openEventResponse, type EventReports, type EventResponse } from './event-response.ts'
 import { refusal } from './refusal.ts'
 import { toOperation } from './transport.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
@@ -42,7 +42,7 @@ export function openStreamResponse(
     return { url: toStreamUrl(toHttpUrl(base, null)), headers: extra, body: JSON.stringify(body) }
   }
 
-  return new EventResponse(
+  return openEventResponse(
     options,
     { ...request, prepare },
     {
@@ -57,16 +57,8 @@ export function openStreamResponse(
   )
 }
 
-function toMessage({ id, path, input, again, lag, cursor }: AskedSubscription): ClientMessage {
-  const lastEventId = cursor()
-  const params = {
-    path,
-    input: input.serialized,
-    ...(lastEventId !== undefined && { lastEventId }),
-    ...(again && { again }),
-    ...(lag && { lag }),
-  }
-  return { id, method: 'subscription', params }
+function toMessage({ id, path, input, wish }: AskedSubscription): ClientMessage {
+  return { id, method: 'subscription', params: { path, input: input(false), ...wish() } }
 }
 
 /**

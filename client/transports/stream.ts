@@ -13,7 +13,6 @@
 import { SluiceError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
-import type { Hint } from '../connection/machine.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { EventResponse } from './event-response.ts'
 import {
@@ -29,9 +28,12 @@ import {
   withoutResponse,
   withUnwanted,
 } from './stream-plan.ts'
-import type { Book, Facts } from './stream-plan.ts'
+import type { Facts } from './stream-plan.ts'
 import { openStreamResponse } from './stream-response.ts'
 import type { AskedSubscription, Loss, Received, Transport, TransportReports } from './transport.ts'
+
+/** Who uses this looks for something better. */
+export { createClimber } from '../connection/climber.ts'
 
 /** What is learnt of the way to the server, and outlives a transport. */
 export interface StreamPath {
@@ -71,309 +73,301 @@ interface Response {
   brought: boolean
 }
 
-export class StreamTransport implements Transport {
-  readonly kind = 'stream'
-  /** Queries and mutations are HTTP requests of their own. */
-  readonly request = null
-  readonly #options: ResolvedOptions
-  readonly #reports: TransportReports
-  readonly #path: StreamPath
-
-  readonly #entries = new Map<RequestId, Entry>()
-  #book: Book = emptyBook
-  readonly #responses = new Map<number, Response>()
-  #lastKey = 0
+export function open(options: ResolvedOptions, reports: TransportReports, path: StreamPath): Transport {
+  const { clock, connectTimeoutMs, onError } = options
+  const entries = new Map<RequestId, Entry>()
+  let book = emptyBook
+  const responses = new Map<number, Response>()
+  let lastKey = 0
   /** When something was last asked for or taken back. */
-  #changedAt = 0
+  let changedAt = 0
 
-  readonly #timers = new Set<Timer>()
-  #arranging = false
-  #quietTimer: Timer | null = null
-  #opened = false
-  #toldStuck = false
-  #over = false
+  const timers = new Set<Timer>()
+  let arranging = false
+  let quietTimer: Timer | null = null
+  let opened = false
+  let toldStuck = false
+  let over = false
 
-  constructor(options: ResolvedOptions, reports: TransportReports, path: StreamPath) {
-    this.#options = options
-    this.#reports = reports
-    this.#path = path
-    // After whoever made us has asked for what is wanted.
-    queueMicrotask(() => {
-      if (this.#entries.size === 0) this.#open()
-    })
-  }
+  const isMovable = (entry: Entry | undefined) => entry?.asked.wish().lastEventId !== undefined
 
-  subscribe(asked: AskedSubscription): void {
-    if (this.#over) return
-    if (asked.flow) asked.flow.heeded = true
-    this.#entries.set(asked.id, { asked, on: null, again: false, started: false })
-    this.#book = withAsked(this.#book, asked.id)
-    this.#changed()
-  }
-
-  unsubscribe(id: RequestId): void {
-    if (!this.#entries.delete(id)) return
-    this.#book = without(this.#book, id, { over: false })
-    this.#changed()
-  }
-
-  /** Nothing can be asked over a response. So a change of the network, which kills most, costs all of them. */
-  probe(hint: Hint, withinMs: number): void {
-    if (this.#over) return
-    if (hint === 'visible') {
-      for (const { http } of this.#responses.values()) http.check(withinMs)
-    } else if (this.#responses.size > 0) {
-      const why = new SluiceError('CONNECTION_LOST', 'The network changed; the stream is opened anew.')
-      this.#lose({ why, retry: true, atOnce: true })
-    } else {
-      this.#post([], withinMs)
-    }
-  }
-
-  close(): void {
-    this.#over = true
-    for (const { http } of this.#responses.values()) http.close()
-    this.#responses.clear()
-    for (const timer of this.#timers) timer.cancel()
-    this.#quietTimer?.cancel()
-  }
-
-  #changed(): void {
-    this.#changedAt = this.#options.clock.now()
-    this.#arrangeSoon()
+  const changed = () => {
+    changedAt = clock.now()
+    arrangeSoon()
   }
 
   /** One timer, set anew when it fires early. */
-  #foldLater(ms: number): void {
-    const { clock } = this.#options
-    this.#quietTimer ??= clock.after(ms, () => {
-      this.#quietTimer = null
-      const leftMs = this.#changedAt + quietAfterMs - clock.now()
-      if (leftMs > 0) this.#foldLater(leftMs)
-      else this.#arrange()
+  const foldLater = (ms: number) => {
+    quietTimer ??= clock.after(ms, () => {
+      quietTimer = null
+      const leftMs = changedAt + quietAfterMs - clock.now()
+      if (leftMs > 0) foldLater(leftMs)
+      else arrange()
     })
   }
 
   /** What is asked for and taken back in one turn of the event loop is one request. */
-  #arrangeSoon(): void {
-    if (this.#arranging) return
-    this.#arranging = true
+  const arrangeSoon = () => {
+    if (arranging) return
+    arranging = true
     queueMicrotask(() => {
-      this.#arranging = false
-      this.#arrange()
+      arranging = false
+      arrange()
     })
   }
 
-  #arrange(): void {
-    if (this.#over) return
+  const arrange = () => {
+    if (over) return
     const facts: Facts = {
-      isMovable: id => this.#entries.get(id)?.asked.cursor() !== undefined,
-      quiet: this.#options.clock.now() - this.#changedAt >= quietAfterMs,
+      isMovable: id => isMovable(entries.get(id)),
+      quiet: clock.now() - changedAt >= quietAfterMs,
     }
-    for (let action = nextAction(this.#book, facts); action; action = nextAction(this.#book, facts)) {
-      if (action.do === 'open') this.#post(action.ids, this.#options.connectTimeoutMs)
-      else for (const key of action.keys) this.#closeResponse(key)
+    for (let action = nextAction(book, facts); action; action = nextAction(book, facts)) {
+      if (action.do === 'open') post(action.ids, connectTimeoutMs)
+      else for (const key of action.keys) closeResponse(key)
     }
-    if (!facts.quiet && mayBeFolded(this.#book)) this.#foldLater(quietAfterMs)
-    if (!isStuck(this.#book, facts)) this.#toldStuck = false
-    else if (!this.#toldStuck) {
-      this.#toldStuck = true
-      this.#options.onError(
-        new SluiceError(
-          'STREAMS_TAKEN',
-          'Both responses carry subscriptions that cannot be moved, so a new one waits until one of those ends.',
-        ),
-      )
+    if (!facts.quiet && mayBeFolded(book)) foldLater(quietAfterMs)
+    const stuck = isStuck(book, facts)
+    if (stuck && !toldStuck) {
+      const message =
+        'Both responses carry subscriptions that cannot be moved, so a new one waits until one of those ends.'
+      onError(new SluiceError('STREAMS_TAKEN', message))
     }
+    toldStuck = stuck
   }
 
-  #post(ids: readonly RequestId[], withinMs: number): void {
-    const key = (this.#lastKey += 1)
-    const entries = ids.flatMap(id => this.#entries.get(id) ?? [])
-    for (const entry of entries) {
+  const post = (ids: readonly RequestId[], withinMs: number) => {
+    const key = (lastKey += 1)
+    const carried = ids.flatMap(id => entries.get(id) ?? [])
+    for (const entry of carried) {
       if (entry.again) entry.asked.askAgain()
       entry.on = key
     }
-    this.#book = withOpening(this.#book, key, ids)
-    const { heldBack } = this.#path
-    const proven = heldBack === 'yes' && this.#opened
+    book = withOpening(book, key, ids)
+    const { heldBack } = path
+    const proven = heldBack === 'yes' && opened
     const held = heldBack === 'no' ? undefined : proven ? holdMs : firstHoldMs
     const http = openStreamResponse(
-      this.#options,
+      options,
       {
-        asked: entries.map(({ asked, again }) => (again ? { ...asked, again } : asked)),
+        asked: carried.map(({ asked, again }) =>
+          again ? { ...asked, wish: () => ({ ...asked.wish(), again }) } : asked,
+        ),
         holdMs: held,
         // Nothing within half the time: the other half is for finding out whether the answer is held back.
         timeoutMs: withinMs / 2 + (held ?? 0),
-        room: () => this.#room(key),
+        room: () => roomOf(key),
       },
       {
-        connected: () => this.#connected(response),
-        received: (message, size) => this.#received(response, message, size),
-        ended: () => this.#ended(response),
-        lost: loss => this.#responseLost(response, loss),
+        connected: () => connected(response),
+        received: (message, size) => received(response, message, size),
+        ended: () => ended(response),
+        lost: loss => responseLost(response, loss),
       },
     )
-    const postedAt = this.#options.clock.now()
-    const response: Response = { key, http, holdMs: held, postedAt, connectedAt: null, brought: false }
-    this.#responses.set(key, response)
-    for (const entry of entries) entry.again = true
+    const response: Response = {
+      key,
+      http,
+      holdMs: held,
+      postedAt: clock.now(),
+      connectedAt: null,
+      brought: false,
+    }
+    responses.set(key, response)
+    for (const entry of carried) entry.again = true
   }
 
   /** Ours to close: those on it are asked for anew, after their cursors. */
-  #closeResponse(key: number): void {
-    this.#responses.get(key)?.http.close()
-    this.#responses.delete(key)
-    this.#takeOff(key)
-    this.#book = withClosing(this.#book, key)
-    const timer = this.#options.clock.after(
-      closingMs,
-      () => {
-        this.#timers.delete(timer)
-        this.#book = withoutResponse(this.#book, key)
-        this.#arrange()
-      },
-      { keepAlive: true },
-    )
-    this.#timers.add(timer)
+  const closeResponse = (key: number) => {
+    responses.get(key)?.http.close()
+    responses.delete(key)
+    takeOff(key)
+    book = withClosing(book, key)
+    const free = () => {
+      timers.delete(timer)
+      book = withoutResponse(book, key)
+      arrange()
+    }
+    const timer = clock.after(closingMs, free, { keepAlive: true })
+    timers.add(timer)
   }
 
   /** Those on a response are on none. */
-  #takeOff(key: number): Entry[] {
-    const carried = [...this.#entries.values()].filter(({ on }) => on === key)
+  const takeOff = (key: number): Entry[] => {
+    const carried = [...entries.values()].filter(({ on }) => on === key)
     for (const entry of carried) entry.on = null
     return carried
   }
 
-  #room(key: number): Promise<void> | null {
-    for (const { on, asked } of this.#entries.values()) {
+  const roomOf = (key: number): Promise<void> | null => {
+    for (const { on, asked } of entries.values()) {
       if (on === key && asked.flow?.full) return asked.flow.whenRoom()
     }
     return null
   }
 
-  #connected(response: Response): void {
-    if (response.holdMs !== undefined) this.#path.heldBack = 'yes'
-    response.connectedAt = this.#options.clock.now()
-    this.#book = withOpen(this.#book, response.key)
-    this.#open()
-    if (this.#over) return
-    this.#reports.heard()
-    this.#arrangeSoon()
+  const connected = (response: Response) => {
+    if (response.holdMs !== undefined) path.heldBack = 'yes'
+    response.connectedAt = clock.now()
+    book = withOpen(book, response.key)
+    reportOpened()
+    if (over) return
+    reports.heard()
+    arrangeSoon()
   }
 
-  #received(response: Response, message: Received, size: number): void {
-    if (this.#over) return
+  const received = (response: Response, message: Received, size: number) => {
+    if (over) return
     if (message.type === 'reconnect') {
       // This server goes away. Another response may come from another.
       const why = new SluiceError('DRAINING', 'The server asked this client to connect anew.')
-      return this.#responseLost(response, { why, retry: true, served: true })
+      return responseLost(response, { why, retry: true, served: true })
     }
-    if (!('id' in message)) return this.#reports.received(message)
+    if (!('id' in message)) return reports.received(message)
     const { id } = message
-    const entry = this.#entries.get(id)
-    if (!entry || entry.on !== response.key) {
-      this.#book = withUnwanted(this.#book, response.key)
-      return this.#arrangeSoon()
+    const entry = entries.get(id)
+    if (entry?.on !== response.key) {
+      book = withUnwanted(book, response.key)
+      return arrangeSoon()
     }
     if (message.type === 'started') {
       if (entry.started) return // it has only been moved
       entry.started = true
     }
     response.brought = true
-    const wasMovable = entry.asked.cursor() !== undefined
+    const wasMovable = isMovable(entry)
     if (message.type === 'stopped' || message.type === 'error') {
-      this.#entries.delete(id)
-      this.#book = without(this.#book, id, { over: true })
-      this.#arrangeSoon()
+      entries.delete(id)
+      book = without(book, id, { over: true })
+      arrangeSoon()
     }
-    this.#reports.received(message, size)
-    if (!wasMovable && entry.asked.cursor() !== undefined) this.#arrangeSoon()
+    reports.received(message, size)
+    if (!wasMovable && isMovable(entry)) arrangeSoon()
   }
 
-  #ended(response: Response): void {
-    if (this.#over) return
+  const ended = (response: Response) => {
+    if (over) return
     const { key, holdMs: held, postedAt, connectedAt, brought } = response
-    if (this.#isEmpty(key)) return this.#drop(response)
-    const now = this.#options.clock.now()
+    if (isEmpty(key)) return drop(response)
+    const now = clock.now()
     // A server that ends responses before their time, and for nothing, is not to be asked again without delay.
     const inVain = held !== undefined && !brought && now - postedAt < held / 2
     if (held === undefined || connectedAt === null || inVain) {
       const why = new SluiceError('CONNECTION_LOST', 'The response ended before its subscriptions did.')
-      return this.#responseLost(response, { why, retry: true, served: brought })
+      return responseLost(response, { why, retry: true, served: brought })
     }
     // It was here long before it ended.
-    if (now - connectedAt >= held / 2) this.#path.heldBack = 'no'
-    const carried = this.#takeOff(key)
-    const [resumable, cut] = split(carried, ({ asked }) => asked.cursor() !== undefined)
-    this.#drop(response)
-    this.#letWait(resumable)
+    if (now - connectedAt >= held / 2) path.heldBack = 'no'
+    const [resumable, cut] = split(takeOff(key), isMovable)
+    drop(response)
+    letWait(resumable)
     if (cut.length === 0) return
     const why = new SluiceError(
       'CONNECTION_LOST',
       'Responses are held back on the way, and this one had to end: what has no cursor begins anew.',
     )
-    this.#interrupt(cut, { why, retry: true, served: brought })
+    interrupt(cut, { why, retry: true, served: brought })
   }
 
-  #responseLost(response: Response, loss: Loss): void {
-    if (this.#over) return
+  const responseLost = (response: Response, loss: Loss) => {
+    if (over) return
     const { key, holdMs: held, connectedAt } = response
-    if (this.#isEmpty(key)) {
-      this.#drop(response)
+    if (isEmpty(key)) {
+      drop(response)
       // It was a probe.
-      if (connectedAt === null && this.#entries.size === 0) this.#lose(loss)
+      if (connectedAt === null && entries.size === 0) lose(loss)
       return
     }
     if (loss.unanswered) {
       // Perhaps it was answered, and the answer is held back: that is found out once.
-      this.#path.heldBack = this.#path.heldBack === 'suspected' ? 'no' : 'suspected'
+      path.heldBack = path.heldBack === 'suspected' ? 'no' : 'suspected'
       if (held === undefined) {
-        const carried = this.#takeOff(key)
-        this.#drop(response)
-        return this.#letWait(carried)
+        const carried = takeOff(key)
+        drop(response)
+        return letWait(carried)
       }
     }
-    const others = this.#book.responses.some(other => other.key !== key && other.at !== 'closing')
-    if (loss.unsupported || !others) return this.#lose(loss)
-    const carried = this.#takeOff(key)
-    this.#drop(response)
-    this.#interrupt(carried, loss)
+    const others = book.responses.some(other => other.key !== key && other.at !== 'closing')
+    if (loss.unsupported || !others) return lose(loss)
+    const carried = takeOff(key)
+    drop(response)
+    interrupt(carried, loss)
   }
 
   /** They are to be asked for again by who has asked for them. */
-  #interrupt(entries: readonly Entry[], loss: Loss): void {
-    const ids = entries.map(({ asked }) => asked.id)
-    for (const id of ids) this.#entries.delete(id)
-    this.#reports.interrupted(ids, loss)
+  const interrupt = (cut: readonly Entry[], loss: Loss) => {
+    const ids = cut.map(({ asked }) => asked.id)
+    for (const id of ids) entries.delete(id)
+    reports.interrupted(ids, loss)
   }
 
   /** They go on with the next response. */
-  #letWait(entries: readonly Entry[]): void {
-    for (const { asked } of entries) this.#book = withAsked(this.#book, asked.id)
+  const letWait = (carried: readonly Entry[]) => {
+    for (const { asked } of carried) book = withAsked(book, asked.id)
   }
 
   /** Nobody wants anything of it. */
-  #isEmpty(key: number): boolean {
-    return this.#book.responses.every(other => other.key !== key || other.ids.length === 0)
-  }
+  const isEmpty = (key: number) => book.responses.every(other => other.key !== key || other.ids.length === 0)
 
-  #drop({ key, http }: Response): void {
+  const drop = ({ key, http }: Response) => {
     http.close()
-    this.#responses.delete(key)
-    this.#book = withoutResponse(this.#book, key)
-    this.#arrangeSoon()
+    responses.delete(key)
+    book = withoutResponse(book, key)
+    arrangeSoon()
   }
 
-  #open(): void {
-    if (this.#opened || this.#over) return
-    this.#opened = true
-    this.#reports.opened()
+  const reportOpened = () => {
+    if (opened || over) return
+    opened = true
+    reports.opened()
   }
 
-  #lose(loss: Loss): void {
-    this.close()
-    this.#reports.lost(loss)
+  const lose = (loss: Loss) => {
+    close()
+    reports.lost(loss)
+  }
+
+  const close = () => {
+    over = true
+    for (const { http } of responses.values()) http.close()
+    responses.clear()
+    for (const timer of timers) timer.cancel()
+    quietTimer?.cancel()
+  }
+
+  // After whoever made us has asked for what is wanted.
+  queueMicrotask(() => {
+    if (entries.size === 0) reportOpened()
+  })
+
+  return {
+    kind: 'stream',
+    request: null, // queries and mutations are HTTP requests of their own
+    subscribe(asked) {
+      if (over) return
+      asked.flow?.heed()
+      entries.set(asked.id, { asked, on: null, again: false, started: false })
+      book = withAsked(book, asked.id)
+      changed()
+    },
+    unsubscribe(id) {
+      if (!entries.delete(id)) return
+      book = without(book, id, { over: false })
+      changed()
+    },
+    /** Nothing can be asked over a response. So a change of the network, which kills most, costs all of them. */
+    probe(hint, withinMs) {
+      if (over) return
+      if (hint === 'visible') {
+        for (const { http } of responses.values()) http.check(withinMs)
+      } else if (responses.size > 0) {
+        const why = new SluiceError('CONNECTION_LOST', 'The network changed; the stream is opened anew.')
+        lose({ why, retry: true, atOnce: true })
+      } else {
+        post([], withinMs)
+      }
+    },
+    close,
   }
 }
 

@@ -6,7 +6,6 @@ import type { Operation, TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
 import { retryOf } from '../../shared/retry.ts'
-import type { Lag } from '../../shared/items.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Hint, Via } from '../connection/machine.ts'
 import type { Flow } from '../subscriptions/inbox.ts'
@@ -44,26 +43,27 @@ export interface AskedRequest {
   readonly idempotencyKey: string | undefined
 }
 
-/** What the application passed, for a codec that carries it as it is; and through the transformer, for JSON. */
-export interface AskedInput {
-  readonly own: unknown
-  readonly serialized: unknown
+/** The input as the application passed it (`own`), which is how a codec carries it; or else through the transformer. */
+export type AskedInput = (own: boolean) => unknown
+
+/** What the server has to know of a subscription beside its input, as in the params of the message; if it applies. */
+export interface Wish {
+  /** The last event that was received, or where to begin. Without it, it could not be resumed. */
+  readonly lastEventId?: string
+  /** The server may have begun it before: it may be one that must not run twice. */
+  readonly again?: true
+  /** Somebody wants to know how far behind it is. */
+  readonly lag?: true
 }
 
 export interface AskedSubscription {
   readonly id: RequestId
   readonly path: string
   readonly input: AskedInput
-  /** The last event that was received, or where to begin. */
-  readonly lastEventId: string | undefined
-  /** Whether the server may have begun it before: it may be one that must not run twice. */
-  readonly again: boolean
-  /** Whether somebody wants to know how far behind it is. */
-  readonly lag: boolean
   /** The consumer's room, where it says so: a transport that can stop reading then does. */
   readonly flow: Flow | undefined
-  /** Where it stands by now; undefined while it could not be resumed. */
-  cursor(): string | undefined
+  /** As things stand by now. */
+  wish(): Wish
   /** It is about to be asked for once more under this id, after its cursor: what comes again then is dropped. */
   askAgain(): void
 }
@@ -83,7 +83,8 @@ export type Received =
       readonly eventId: string | undefined
       readonly data: unknown
     }
-  | { readonly type: 'lag'; readonly id: RequestId; readonly lag: Lag }
+  /** As it came: who wanted to know reads it (lag.ts). */
+  | { readonly type: 'lag'; readonly id: RequestId; readonly lag: unknown }
   | { readonly type: 'stopped'; readonly id: RequestId }
   | { readonly type: 'error'; readonly id: RequestId; readonly error: ClientError }
   /** An error that belongs to no request of ours. */
@@ -130,5 +131,5 @@ export function toLoss(thrown: unknown, what: string): Loss {
 
 /** A subscription as the application's `headers` function gets it. */
 export function toOperation(id: RequestId, path: string, input: AskedInput): Operation {
-  return { id: Number(id), type: 'subscription', path, input: input.own, context: {}, signal: null }
+  return { id: Number(id), type: 'subscription', path, input: input(true), context: {}, signal: null }
 }

@@ -21,7 +21,7 @@ export function toAbsolute(url: string): string {
   if (location) return new URL(url, location.href).href
   throw new SluiceError(
     'TRANSPORT_UNAVAILABLE',
-    `The url ${quote(url)} is relative, and there is no page to resolve it against. Pass an absolute one to sluiceLink().`,
+    `The url ${quote(url)} is relative, and there is no page. Pass an absolute one to sluiceLink().`,
   )
 }
 

@@ -9,7 +9,7 @@ import {
   type RequestId,
 } from '../../shared/protocol/messages.ts'
 import type { ConnectionParams, ResolvedOptions, WebSocketLike } from '../options.ts'
-import { decodeBinaryFrame, decodeFrame } from './decode.ts'
+import { decodeBinaryFrame, decodeFrame, invalid } from './decode.ts'
 import { toLoss } from './transport.ts'
 import type { AskedInput, Loss, Received, Transport, TransportReports } from './transport.ts'
 import { toWebSocketUrl } from './url.ts'
@@ -18,8 +18,8 @@ import { createWatchdog, type Watchdog } from './watchdog.ts'
 
 /** A message that waits to be sent. */
 interface Outgoing {
-  readonly id: RequestId
-  readonly method: ClientMessage['method']
+  /** Of a subscription that is asked for, and may be taken back before that is sent. */
+  readonly id: RequestId | undefined
   /** JSON, or what the codec made of it. */
   readonly frame: string | Uint8Array
 }
@@ -51,7 +51,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     if (!WebSocket) {
       throw new SluiceError(
         'TRANSPORT_UNAVAILABLE',
-        'There is no WebSocket here. Pass one to sluiceLink({ WebSocket }), of the package ws say, or use transport "sse".',
+        'There is no WebSocket here. Pass one to sluiceLink({ WebSocket }), or use another transport.',
       )
     }
     // The params come first: a server allows a silent socket only so much time.
@@ -133,19 +133,15 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
 
   const decode = (frame: unknown): Received[] => {
     if (typeof frame === 'string') return decodeFrame(frame, options.transformer.output)
-    if (!codec || !(frame instanceof ArrayBuffer)) {
-      throw new SluiceError('MESSAGE_INVALID', 'The server sent a binary frame, which nobody asked for.')
-    }
+    if (!codec || !(frame instanceof ArrayBuffer)) throw invalid('a binary frame') // nobody has asked for one
     if (!binary) flush() // what waits is JSON still
     binary = true
     return decodeBinaryFrame(new Uint8Array(frame), codec)
   }
 
   const closed = (closeCode: number, reason: string) => {
-    const said = `code ${closeCode}${reason && `, ${JSON.stringify(reason)}`}`
-    const message = open
-      ? `The WebSocket was closed with ${said}.`
-      : `The WebSocket could not be opened (${said}).`
+    const what = open ? 'was closed with' : 'could not be opened:'
+    const message = `The WebSocket ${what} code ${closeCode}${reason && `, ${JSON.stringify(reason)}`}.`
     const retry = retryOfCloseCode(closeCode) !== 'never'
     // A Sluice server gives the code of its error as the reason, and this is the only one for which it closes for good.
     const refused = closeCode === 4401 && reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
@@ -153,17 +149,15 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     end({ why, retry })
   }
 
-  const ask = (id: RequestId, method: OperationKind, params: Asked) => {
-    const { path, input } = params
-    send({ id, method, params: { ...params, input: binary ? input.own : input.serialized } }, path)
-  }
+  const ask = (id: RequestId, method: OperationKind, path: string, input: AskedInput, rest: object) =>
+    send({ id, method, params: { path, input: input(binary), ...rest } }, path)
 
   const send = (message: ClientMessage, path?: string) => {
     if (over) return
     // Each by itself and now, so that a value that cannot be encoded costs its own request only.
     const frame = binary && codec ? codec.formatFor(path).encode(message) : JSON.stringify(message)
-    const { id, method } = message
-    if (outgoing.push({ id, method, frame }) === 1) queueMicrotask(flush)
+    const id = message.method === 'subscription' ? message.id : undefined
+    if (outgoing.push({ id, frame }) === 1) queueMicrotask(flush)
   }
 
   const flush = () => {
@@ -178,7 +172,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
   const silent = (how: Pick<Loss, 'atOnce'> = {}) => {
     // To close is to wait for the peer's answer: `ws` would keep the process alive for 30 s to hear a dead one.
     socket?.terminate?.()
-    lose('SILENT_PEER', 'The server did not answer a ping over the WebSocket.', how)
+    lose('SILENT_PEER', 'The server did not answer a ping.', how)
   }
 
   const lose = (code: 'CONNECTION_LOST' | 'SILENT_PEER', message: string, how?: Partial<Loss>) =>
@@ -203,23 +197,16 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
   return {
     kind: 'websocket',
     request({ id, kind, path, input, idempotencyKey }) {
-      ask(id, kind, { path, input, ...(idempotencyKey !== undefined && { idempotencyKey }) })
+      ask(id, kind, path, input, idempotencyKey === undefined ? {} : { idempotencyKey })
     },
-    subscribe({ id, path, input, lastEventId, again, lag, flow }) {
-      ask(id, 'subscription', {
-        path,
-        input,
-        ...(lastEventId !== undefined && { lastEventId }),
-        ...(again && { again }),
-        ...(lag && { lag }),
-        ...(flow && { credit: flow.credit }),
-      })
+    subscribe({ id, path, input, wish, flow }) {
+      ask(id, 'subscription', path, input, { ...wish(), ...(flow && { credit: flow.credit }) })
     },
     grant: (id, events) => send({ id, method: 'subscription.credit', params: { events } }),
     unsubscribe(id) {
-      const unsent = outgoing.some(message => message.id === id && message.method === 'subscription')
-      outgoing = outgoing.filter(message => message.id !== id)
-      if (!unsent) send({ id, method: 'subscription.stop' })
+      const others = outgoing.filter(message => message.id !== id)
+      if (others.length === outgoing.length) send({ id, method: 'subscription.stop' })
+      else outgoing = others
     },
     probe: (_, withinMs) => watchdog?.probe(withinMs, () => silent({ atOnce: true })),
     close: () => end(null),
@@ -232,13 +219,6 @@ interface OurSocket extends WebSocketLike {
   terminate?(): void
 }
 
-interface Asked {
-  readonly path: string
-  readonly input: AskedInput
-  readonly lastEventId?: string
-  readonly again?: true
-}
-
 /** Several messages as one frame; all of a kind. */
 function join(frames: readonly (string | Uint8Array)[]): string | Uint8Array<ArrayBuffer> {
   const binary = frames.filter(frame => typeof frame !== 'string')
@@ -246,7 +226,7 @@ function join(frames: readonly (string | Uint8Array)[]): string | Uint8Array<Arr
   return frames.length === 1 ? String(frames[0]) : `[${frames.join(',')}]`
 }
 
-/** Characters of text, or bytes. */
+/** Characters of text, or bytes; nothing else has been decoded. */
 function sizeOf(frame: unknown): number {
-  return typeof frame === 'string' ? frame.length : (frame as { readonly byteLength: number }).byteLength // as decoded
+  return typeof frame === 'string' ? frame.length : (frame as ArrayBuffer).byteLength
 }

@@ -1,6 +1,6 @@
 import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
-import { Climber } from '../../../client/connection/climber.ts'
+import { createClimber } from '../../../client/connection/climber.ts'
 import type { TransportKind } from '../../../client/connection/machine.ts'
 import type { Transport, TransportReports } from '../../../client/transports/transport.ts'
 import { SluiceError } from '../../../shared/errors.ts'
@@ -20,7 +20,7 @@ function create() {
   const reached: TransportKind[] = []
   const told: string[] = []
   const page = { movable: true }
-  const climber = new Climber({
+  const climber = createClimber({
     clock,
     afterMs: 1_000,
     isMovable: () => page.movable,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Connection, type Passenger } from '../../../client/connection/connection.ts'
+import { createConnection, type Passenger } from '../../../client/connection/connection.ts'
 import { healthyAfterMs } from '../../../client/connection/machine.ts'
 import { resolveOptions } from '../../../client/options.ts'
 import type { Loss, Transport, TransportReports } from '../../../client/transports/transport.ts'
@@ -40,7 +40,7 @@ function create() {
     closeWhenIdleMs: 5_000,
     onError: error => told.push(`onError: ${error.message}`),
   })
-  const connection = new Connection(options, (kind, reports) => {
+  const connection = createConnection(options, (kind, reports) => {
     const fake = new Fake(kind, reports)
     made.push(fake)
     return fake.transport

@@ -21,7 +21,7 @@ test('fails at its bound, after what it holds has been taken', async () => {
 
 test('where the carrier heeds it, it waits instead, and says when there is room', async () => {
   const inbox = new Inbox<number>({ maxItems: 2, maxBytes: 1_000 })
-  inbox.heeded = true
+  inbox.heed()
   for (const n of [1, 2, 3]) inbox.push(n)
   expect(inbox.full).toBe(true)
   let room = false
@@ -35,7 +35,7 @@ test('where the carrier heeds it, it waits instead, and says when there is room'
 
 test('lets the carrier go when the consumer leaves', async () => {
   const inbox = new Inbox<number>({ maxItems: 1, maxBytes: 1_000 })
-  inbox.heeded = true
+  inbox.heed()
   inbox.push(1)
   const waiting = inbox.whenRoom()
   inbox.discard()
@@ -69,8 +69,7 @@ test('is full by its bytes as well, as they were received', async () => {
 test('whoever counts is told what was taken in few calls, after half of the events or an eighth of the bytes', async () => {
   const inbox = new Inbox<number>({ maxItems: 8, maxBytes: 8 * 1024 * 1024 })
   const told: number[] = []
-  inbox.heeded = true
-  inbox.onTaken = events => told.push(events)
+  inbox.heed(events => told.push(events))
   for (const n of [1, 2, 3, 4, 5]) inbox.receive(10, () => inbox.push(n))
   for (let i = 0; i < 3; i++) await take(inbox)
   expect(told).toEqual([])
@@ -85,7 +84,7 @@ test('whoever counts is told what was taken in few calls, after half of the even
 test('what is handed on at once, or kept on its way here, counts as taken', async () => {
   const inbox = new Inbox<number>({ maxItems: 2, maxBytes: 1_000 })
   const told: number[] = []
-  inbox.onTaken = events => told.push(events)
+  inbox.heed(events => told.push(events))
   const waiting = inbox.next()
   inbox.receive(10, () => inbox.push(1))
   expect(await waiting).toEqual({ done: false, value: 1 })
@@ -98,10 +97,12 @@ test('says when all of it is taken', async () => {
   inbox.push(1)
   inbox.push(2)
   let empty = false
-  const waiting = inbox.whenEmpty().then(() => (empty = true))
+  expect(inbox.empties(() => (empty = true))).toBe(true)
   await take(inbox)
   await Promise.resolve()
   expect(empty).toBe(false)
   await take(inbox)
-  await waiting
+  await Promise.resolve()
+  expect(empty).toBe(true)
+  expect(inbox.empties(() => {})).toBe(false)
 })

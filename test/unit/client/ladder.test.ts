@@ -1,55 +1,52 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import {
-  betterThan,
-  chooseTransport,
-  createLadder,
-  transportBarred,
-  transportFailed,
-  transportWorked,
-  type Ladder,
-} from '../../../client/connection/ladder.ts'
+import { createLadder, type Ladder } from '../../../client/connection/ladder.ts'
 import type { TransportKind } from '../../../client/connection/machine.ts'
 
-const all = createLadder(['websocket', 'stream', 'sse'])
+const ladderOfAll = () => createLadder(['websocket', 'stream', 'sse'])
 
 /** The transports of so many attempts that all fail. */
-function failing(ladder: Ladder, attempts: number): { readonly kinds: TransportKind[]; ladder: Ladder } {
+function failing(ladder: Ladder, attempts: number): TransportKind[] {
   const kinds: TransportKind[] = []
   for (let i = 0; i < attempts; i++) {
-    kinds.push(chooseTransport(ladder))
-    ladder = transportFailed(ladder)
+    kinds.push(ladder.choose())
+    ladder.failed()
   }
-  return { kinds, ladder }
+  return kinds
 }
 
 test('tries the best twice, and then alternates until something works', () => {
-  const { kinds } = failing(all, 7)
+  const kinds = failing(ladderOfAll(), 7)
   expect(kinds).toEqual(['websocket', 'websocket', 'stream', 'sse', 'websocket', 'stream', 'sse'])
 })
 
 test('stays with what worked, and knows what would be better', () => {
-  const fallen = transportWorked(failing(all, 2).ladder, 'sse')
-  expect(chooseTransport(fallen)).toBe('sse')
-  expect(betterThan(fallen, 'sse')).toEqual(['websocket', 'stream'])
-  expect(betterThan(fallen, 'websocket')).toEqual([])
+  const fallen = ladderOfAll()
+  failing(fallen, 2)
+  fallen.worked('sse')
+  expect(fallen.choose()).toBe('sse')
+  expect(fallen.betterThan('sse')).toEqual(['websocket', 'stream'])
+  expect(fallen.betterThan('websocket')).toEqual([])
 })
 
 test('has more patience with what has worked before: servers restart', () => {
-  const { kinds } = failing(transportWorked(all, 'websocket'), 8)
-  expect(kinds).toEqual([...Array(5).fill('websocket'), 'stream', 'sse', 'websocket'])
+  const ladder = ladderOfAll()
+  ladder.worked('websocket')
+  expect(failing(ladder, 8)).toEqual([...Array(5).fill('websocket'), 'stream', 'sse', 'websocket'])
 })
 
 test('leaves out at once what there is not, until it works after all', () => {
-  const barred = transportBarred(transportWorked(all, 'stream'), 'stream')
-  if (!barred) throw new Error('there are others')
-  expect(failing(barred, 4).kinds).toEqual(['sse', 'websocket', 'sse', 'websocket'])
-  expect(chooseTransport(transportWorked(barred, 'stream'))).toBe('stream')
-  expect(transportBarred(createLadder(['stream']), 'stream')).toBe(null)
+  const ladder = ladderOfAll()
+  ladder.worked('stream')
+  expect(ladder.bar('stream')).toBe(true)
+  expect(failing(ladder, 4)).toEqual(['sse', 'websocket', 'sse', 'websocket'])
+  ladder.worked('stream')
+  expect(ladder.choose()).toBe('stream')
+  expect(createLadder(['stream']).bar('stream')).toBe(false)
 })
 
 test('with one transport there is nothing to choose', () => {
-  expect(new Set(failing(createLadder(['sse']), 20).kinds)).toEqual(new Set(['sse']))
+  expect(new Set(failing(createLadder(['sse']), 20))).toEqual(new Set(['sse']))
 })
 
 test('whatever happened before, each transport that is not barred is tried within a few attempts', () => {
@@ -59,14 +56,16 @@ test('whatever happened before, each transport that is not barred is tried withi
   })
   fc.assert(
     fc.property(fc.array(happening, { maxLength: 20 }), happenings => {
-      let ladder = all
+      const ladder = ladderOfAll()
+      const usable = new Set<TransportKind>(['websocket', 'stream', 'sse'])
       for (const { what, kind } of happenings) {
-        if (what === 'worked') ladder = transportWorked(ladder, kind)
-        else if (what === 'failed') ladder = transportFailed(ladder)
-        else ladder = transportBarred(ladder, kind) ?? ladder
+        if (what === 'worked') {
+          ladder.worked(kind)
+          usable.add(kind)
+        } else if (what === 'failed') ladder.failed()
+        else if (ladder.bar(kind)) usable.delete(kind)
       }
-      const usable = ladder.kinds.filter(kind => !ladder.barred.includes(kind))
-      expect(new Set(failing(ladder, 8).kinds)).toEqual(new Set(usable))
+      expect(new Set(failing(ladder, 8))).toEqual(usable)
     }),
   )
 })

@@ -1,7 +1,7 @@
 import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
 import { resolveOptions } from '../../../client/options.ts'
-import { LazyTransport, type CreateTransport } from '../../../client/transports/lazy.ts'
+import { openLazily, type CreateTransport } from '../../../client/transports/lazy.ts'
 import type { AskedSubscription, Loss, TransportReports } from '../../../client/transports/transport.ts'
 
 const asked = (id: number) => ({ id, path: 'onRoom' }) as AskedSubscription // the rest is passed on unread
@@ -25,7 +25,7 @@ function create() {
     fail = reject
   })
   const options = resolveOptions({ url: 'http://a', clock, connectTimeoutMs: 1_000 })
-  const transport = new LazyTransport('stream', () => code, options, reports)
+  const transport = openLazily('stream', () => code, options, reports)
   /** The code comes, and makes a transport that writes down what it is told. */
   const load = async () => {
     come(inner => {
@@ -44,7 +44,7 @@ function create() {
   return { clock, transport, load, fail, told, losses }
 }
 
-test('what is asked for while its code is loaded is asked for when it has come, but for what was taken back', async () => {
+test('what is asked for and taken back while its code is loaded is so when it has come', async () => {
   const { clock, transport, load, told, losses } = create()
   transport.subscribe(asked(1))
   transport.subscribe(asked(2))
@@ -55,7 +55,16 @@ test('what is asked for while its code is loaded is asked for when it has come, 
   transport.probe('visible', 2_000)
   await clock.advance(5_000)
   transport.close()
-  expect(told).toEqual(['opened', 'subscribe 2', 'subscribe 3', 'unsubscribe 2', 'probe visible', 'close'])
+  expect(told).toEqual([
+    'opened',
+    'subscribe 1',
+    'subscribe 2',
+    'unsubscribe 1',
+    'subscribe 3',
+    'unsubscribe 2',
+    'probe visible',
+    'close',
+  ])
   expect(losses).toEqual([])
 })
 

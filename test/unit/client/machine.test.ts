@@ -4,7 +4,7 @@ import { healthyAfterMs, idle, step } from '../../../client/connection/machine.t
 import type {
   ConnectionEvent,
   ConnectionState,
-  Effect,
+  Move,
   Plan,
   Reason,
 } from '../../../client/connection/machine.ts'
@@ -13,47 +13,27 @@ import { SluiceError } from '../../../shared/errors.ts'
 const why: Reason = new SluiceError('CONNECTION_LOST', 'A test cut it.')
 const plan: Plan = { transport: 'websocket', delayMs: attempt => 100 * 2 ** attempt }
 
-/** What an owner holds after the effects so far; throws where an effect has no sense. */
+/** What an owner holds after the steps so far; throws where one has no sense. */
 class Owner {
   transport: 'none' | 'held' = 'none'
   timer: number | null = null
 
-  carryOut(effect: Effect): void {
-    switch (effect.do) {
-      case 'open':
-        if (this.transport === 'held') throw new Error('a second transport')
-        this.transport = 'held'
-        return
-      case 'abandon':
-      case 'retire':
-        if (this.transport === 'none') throw new Error(`nothing to ${effect.do}`)
-        this.transport = 'none'
-        return
-      case 'wake':
-        if (this.timer !== null) throw new Error('a second timer')
-        this.timer = effect.at
-        return
-      case 'hush':
-        if (this.timer === null) throw new Error('no timer to hush')
-        this.timer = null
-        return
-      case 'probe':
-        if (this.transport === 'none') throw new Error('nothing to probe')
-        return
-      case 'adopt':
-        if (this.transport === 'none') throw new Error('nothing to replace')
-        return
-      case 'dismiss':
-        return
-      default:
-        effect satisfies never
+  carryOut(before: ConnectionState, after: ConnectionState, move: Move | undefined): void {
+    if (move && this.transport === 'none') throw new Error(`nothing to ${move}`)
+    if (move === 'abandon' || move === 'retire') this.transport = 'none'
+    if (after === before) return
+    if (before.at === 'waiting') this.timer = null
+    if (after.at === 'opening') {
+      if (this.transport === 'held') throw new Error('a second transport')
+      this.transport = 'held'
     }
+    if (after.at === 'waiting') this.timer = after.until
   }
 }
 
-type Move = { readonly afterMs: number; readonly event: (now: number) => ConnectionEvent }
+type Happening = { readonly afterMs: number; readonly event: (now: number) => ConnectionEvent }
 
-const move: fc.Arbitrary<Move> = fc.record({
+const happening: fc.Arbitrary<Happening> = fc.record({
   afterMs: fc.integer({ min: 0, max: 5_000 }),
   event: fc.oneof(
     ...(['want', 'opened', 'heard', 'due'] as const).map(type =>
@@ -61,11 +41,12 @@ const move: fc.Arbitrary<Move> = fc.record({
     ),
     fc.constant((now: number): ConnectionEvent => ({ type: 'rest', now, why })),
     fc.boolean().map(spread => (now: number): ConnectionEvent => ({ type: 'reconnect', now, why, spread })),
-    fc.constant((now: number): ConnectionEvent => ({ type: 'better', now, transport: 'websocket' })),
+    fc.constant((now: number): ConnectionEvent => ({ type: 'better', now, transport: 'websocket', why })),
     fc.constantFrom('network' as const, 'visible' as const).map(hint => (now: number): ConnectionEvent => ({
       type: 'hint',
       now,
       hint,
+      why,
     })),
     fc
       .record({
@@ -80,17 +61,15 @@ const move: fc.Arbitrary<Move> = fc.record({
 
 test('keeps its invariants over any sequence of events: one timer, one transport, closed is final', () => {
   fc.assert(
-    fc.property(fc.array(move, { maxLength: 40 }), moves => {
+    fc.property(fc.array(happening, { maxLength: 40 }), moves => {
       const owner = new Owner()
       let now = 0
       let state = idle(now)
       for (const { afterMs, event } of moves) {
         now += afterMs
-        const happening = event(now)
-        if (happening.type === 'due' && state.at === 'waiting') owner.timer = null // it fired
         const before = state
-        const [after, ...effects] = step(before, happening, plan)
-        for (const effect of effects) owner.carryOut(effect)
+        const [after, move] = step(before, event(now), plan)
+        owner.carryOut(before, after, move)
         state = after
 
         if (before.at === 'closed') expect(after).toBe(before)
@@ -154,44 +133,36 @@ describe('backs off', () => {
     const opening: ConnectionState = { at: 'opening', since: 0, transport: 'sse', attempt: 0 }
     const [waiting] = step(opening, { type: 'lost', now: 0, why, retry: true, afterMs: 60_000 }, plan)
     expect(waiting).toMatchObject({ at: 'waiting', until: 60_000 })
-    expect(step(waiting, { type: 'hint', now: 59_999, hint: 'network' }, plan)).toEqual([waiting])
-    expect(step(waiting, { type: 'hint', now: 60_000, hint: 'network' }, plan)[0].at).toBe('opening')
+    expect(step(waiting, { type: 'hint', now: 59_999, hint: 'network', why }, plan)).toEqual([waiting])
+    expect(step(waiting, { type: 'hint', now: 60_000, hint: 'network', why }, plan)[0].at).toBe('opening')
   })
 })
 
 test('a hint while waiting means an attempt at once, and while ready a probe', () => {
   const waiting: ConnectionState = { at: 'waiting', since: 0, attempt: 3, until: 800, notBefore: 0, why }
-  expect(step(waiting, { type: 'hint', now: 5, hint: 'visible' }, plan)).toEqual([
+  expect(step(waiting, { type: 'hint', now: 5, hint: 'visible', why }, plan)).toEqual([
     { at: 'opening', since: 5, transport: 'websocket', attempt: 3 },
-    { do: 'hush' },
-    { do: 'open', transport: 'websocket' },
+    undefined,
   ])
   const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 0, heard: true }
-  expect(step(ready, { type: 'hint', now: 5, hint: 'network' }, plan)).toEqual([
-    ready,
-    { do: 'probe', hint: 'network' },
-  ])
+  expect(step(ready, { type: 'hint', now: 5, hint: 'network', why }, plan)).toEqual([ready, 'probe'])
 })
 
 test('a change of the network begins an attempt anew that should have opened by now, and no other hint does', () => {
   const opening: ConnectionState = { at: 'opening', since: 0, transport: 'sse', attempt: 3 }
-  expect(step(opening, { type: 'hint', now: 1_999, hint: 'network' }, plan)).toEqual([opening])
-  expect(step(opening, { type: 'hint', now: 9_000, hint: 'visible' }, plan)).toEqual([opening])
-  expect(step(opening, { type: 'hint', now: 2_000, hint: 'network' }, plan)).toEqual([
+  expect(step(opening, { type: 'hint', now: 1_999, hint: 'network', why }, plan)).toEqual([opening])
+  expect(step(opening, { type: 'hint', now: 9_000, hint: 'visible', why }, plan)).toEqual([opening])
+  expect(step(opening, { type: 'hint', now: 2_000, hint: 'network', why }, plan)).toEqual([
     { at: 'opening', since: 2_000, transport: 'websocket', attempt: 3 },
-    { do: 'abandon', why: expect.objectContaining({ code: 'CONNECTION_LOST' }) },
-    { do: 'open', transport: 'websocket' },
+    'abandon',
   ])
 })
 
 test('a line that a hint has shown to be dead is replaced at once, and what then fails is waited for', () => {
   const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 2, heard: true }
-  const [opening, ...effects] = step(ready, { type: 'lost', now: 5, why, retry: true, atOnce: true }, plan)
+  const [opening, move] = step(ready, { type: 'lost', now: 5, why, retry: true, atOnce: true }, plan)
   expect(opening).toMatchObject({ at: 'opening', attempt: 3 })
-  expect(effects).toEqual([
-    { do: 'abandon', why },
-    { do: 'open', transport: 'websocket' },
-  ])
+  expect(move).toBe('abandon')
   const [after] = step(opening, { type: 'lost', now: 6, why, retry: true }, plan)
   expect(after).toMatchObject({ at: 'waiting', attempt: 4 })
 })
@@ -201,8 +172,7 @@ test('who was given a time to leave in does not wait once more, unless everybody
   const event: ConnectionEvent = { type: 'reconnect', now: healthyAfterMs, why, spread: true }
   expect(step(ready, event, plan)).toEqual([
     { at: 'opening', since: healthyAfterMs, transport: 'websocket', attempt: 0 },
-    { do: 'retire', why },
-    { do: 'open', transport: 'websocket' },
+    'retire',
   ])
   expect(step(ready, { ...event, now: 1 }, plan)[0]).toMatchObject({ at: 'waiting', attempt: 1, until: 201 })
 })
@@ -211,8 +181,7 @@ test('a loss for good closes, and tells everybody', () => {
   const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 0, heard: true }
   expect(step(ready, { type: 'lost', now: 5, why, retry: false }, plan)).toEqual([
     { at: 'closed', since: 5, why },
-    { do: 'abandon', why },
-    { do: 'dismiss', why },
+    'abandon',
   ])
 })
 

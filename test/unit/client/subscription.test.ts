@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { Subscription } from '../../../client/subscriptions/subscription.ts'
+import { createSubscription, type Subscription } from '../../../client/subscriptions/subscription.ts'
 import { SluiceError } from '../../../shared/errors.ts'
 
 function create(input?: unknown) {
   const seen: unknown[] = []
   const errors: Error[] = []
-  const subscription = new Subscription({
+  const subscription = createSubscription({
     path: 'onRoom',
     input,
     serialized: input,
@@ -25,7 +25,7 @@ function create(input?: unknown) {
 }
 
 let lastId = 0
-const askedFrom = (subscription: Subscription) => subscription.ask((lastId += 1)).lastEventId
+const askedFrom = (subscription: Subscription) => subscription.ask((lastId += 1)).wish().lastEventId
 
 describe('the cursor', () => {
   test('is seeded with what the application asked for', () => {
@@ -61,7 +61,7 @@ describe('the cursor', () => {
 
   test('moves before the application sees the event', () => {
     const at: (string | undefined)[] = []
-    const subscription: Subscription = new Subscription({
+    const subscription: Subscription = createSubscription({
       path: 'p',
       input: undefined,
       serialized: undefined,
@@ -140,7 +140,7 @@ describe('the observer', () => {
   test('that throws is handed to onError, and the subscription goes on', () => {
     const errors: Error[] = []
     let calls = 0
-    const subscription = new Subscription({
+    const subscription = createSubscription({
       path: 'p',
       input: undefined,
       serialized: undefined,

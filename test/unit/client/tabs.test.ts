@@ -1,7 +1,7 @@
 import { TRPCClientError } from '@trpc/client'
 import superjson from 'superjson'
 import { describe, expect, test } from 'vitest'
-import { betterThan, createLadder } from '../../../client/connection/ladder.ts'
+import { createLadder } from '../../../client/connection/ladder.ts'
 import { Packer, type Relayable } from '../../../client/tabs/parcel.ts'
 import { Relayed } from '../../../client/tabs/relayed.ts'
 import { msgpackCodec } from '../../../shared/codec/msgpack.ts'
@@ -46,7 +46,7 @@ describe('a subscription that is relayed', () => {
     const sent: Relayable[] = []
     const relayed = new Relayed(1, toCredit(events, 1024 * 1024), message => sent.push(message))
     const observer = relayed.observerOf(() => 'here')
-    relayed.flow.heeded = true // as by a server that counts
+    relayed.flow.heed() // as by a server that counts
     return {
       relayed,
       observer,
@@ -110,6 +110,6 @@ describe('a subscription that is relayed', () => {
 
 test('while another tab has the connection there is no better transport to try: that is the task of that tab', () => {
   const ladder = createLadder(['websocket', 'stream', 'sse'])
-  expect(betterThan(ladder, 'stream')).toEqual(['websocket'])
-  expect(betterThan(ladder, 'tab')).toEqual([])
+  expect(ladder.betterThan('stream')).toEqual(['websocket'])
+  expect(ladder.betterThan('tab')).toEqual([])
 })
