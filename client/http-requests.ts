@@ -8,7 +8,7 @@ import type { HTTPHeaders, Operation } from '@trpc/client'
 import { SluiceError, toError } from '../shared/errors.ts'
 import { idempotencyKeyOf } from './idempotency-key.ts'
 import type { ResolvedOptions } from './options.ts'
-import { isByteStream, isOwnBody } from './own-body.ts'
+import { isOwnBody } from './own-body.ts'
 import type { ResultObserver } from './subscriptions/subscription.ts'
 import { isRecord, type Deserializer } from './transports/decode.ts'
 import { below, toHttpUrl } from './transports/http-url.ts'
@@ -191,6 +191,10 @@ function whenAllAborted(asked: readonly Asked[]): AbortSignal {
     })
   }
   return all.signal
+}
+
+function isByteStream(input: unknown): boolean {
+  return typeof ReadableStream === 'function' && input instanceof ReadableStream
 }
 
 function toRecord(headers: HTTPHeaders): HTTPHeaders {

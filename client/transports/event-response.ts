@@ -1,11 +1,11 @@
 /** One streamed HTTP response of server-sent events, from the request to the end of its body. */
-import type { HTTPHeaders } from '@trpc/client'
+import type { HTTPHeaders, Operation } from '@trpc/client'
 import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
 import { sseEvent } from '../../shared/protocol/sse.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { decodeConnected, type ConnectedOptions } from './decode-event.ts'
 import { createEventParser, type StreamEvent } from './event-parser.ts'
-import { toLoss, type Loss } from './transport.ts'
+import { toLoss, type AskedSubscription, type Loss } from './transport.ts'
 import { createWatchdog, type Watchdog } from './watchdog.ts'
 
 /** What to ask for. */
@@ -169,6 +169,11 @@ export function openEventResponse(
     },
     close,
   }
+}
+
+/** A subscription as the application's `headers` function gets it. */
+export function toOperation({ id, path, input }: AskedSubscription): Operation {
+  return { id: Number(id), type: 'subscription', path, input: input(true), context: {}, signal: null }
 }
 
 /**

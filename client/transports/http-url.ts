@@ -1,5 +1,5 @@
 /** The link's one url as requests over HTTP need it. */
-import { againParam, askForExtensions, lagParam } from '../../shared/protocol/negotiate.ts'
+import { askForExtensions } from '../../shared/protocol/negotiate.ts'
 import { streamPath } from '../../shared/protocol/stream.ts'
 import type { ConnectionParams } from '../options.ts'
 import type { Wish } from './transport.ts'
@@ -14,14 +14,13 @@ export function toHttpUrl(url: string, params: ConnectionParams): string {
 /** The address of one subscription over SSE: tRPC's, with our wish for extensions. */
 export function toSubscriptionUrl(
   httpUrl: string,
-  asked: Wish & { readonly path: string; readonly input: unknown },
+  { path, input, ...wish }: Wish & { readonly path: string; readonly input: unknown },
 ): string {
-  let url = below(httpUrl, asked.path)
-  const input = JSON.stringify(asked.input)
-  if (input !== undefined) url = withParam(url, 'input', input)
-  if (asked.lastEventId !== undefined) url = withParam(url, 'lastEventId', asked.lastEventId)
-  if (asked.again) url = withParam(url, againParam, '1')
-  if (asked.lag) url = withParam(url, lagParam, '1')
+  let url = below(httpUrl, path)
+  const json = JSON.stringify(input) as string | undefined // of undefined
+  if (json !== undefined) url = withParam(url, 'input', json)
+  // In the query its members have the names that they have in a message.
+  for (const [name, value] of Object.entries(wish)) url = withParam(url, name, value === true ? '1' : value)
   return askForExtensions(url)
 }
 

@@ -4,9 +4,8 @@ import { sseEvent } from '../../shared/protocol/sse.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { decodeData, decodeError, decodeLag } from './decode-event.ts'
 import type { StreamEvent } from './event-parser.ts'
-import { openEventResponse, type EventResponse } from './event-response.ts'
+import { openEventResponse, toOperation, type EventResponse } from './event-response.ts'
 import { refusal } from './refusal.ts'
-import { toOperation } from './transport.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
 import { toHttpUrl, toSubscriptionUrl } from './http-url.ts'
 
@@ -41,7 +40,7 @@ export function openSseStream(
 
   const prepare = async () => {
     const { url, connectionParams, headers } = options
-    const op = toOperation(id, path, input)
+    const op = toOperation(asked)
     const prepared = await Promise.all([url(), connectionParams?.() ?? null, headers([op])])
     const [base, params, extra] = prepared
     return {

@@ -4,9 +4,8 @@ import type { ClientMessage } from '../../shared/protocol/messages.ts'
 import type { StreamBody } from '../../shared/protocol/stream.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { decodeFrame } from './decode.ts'
-import { openEventResponse, type EventReports, type EventResponse } from './event-response.ts'
+import { openEventResponse, toOperation, type EventReports, type EventResponse } from './event-response.ts'
 import { refusal } from './refusal.ts'
-import { toOperation } from './transport.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
 import { toHttpUrl, toStreamUrl } from './http-url.ts'
 
@@ -34,7 +33,7 @@ export function openStreamResponse(
   const { url, connectionParams, headers, transformer } = options
 
   const prepare = async () => {
-    const opList = asked.map(({ id, path, input }) => toOperation(id, path, input))
+    const opList = asked.map(one => toOperation(one))
     const [base, params, extra] = await Promise.all([url(), connectionParams?.() ?? null, headers(opList)])
     const subscriptions = asked.map(one => toMessage(one))
 

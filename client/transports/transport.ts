@@ -2,7 +2,7 @@
  * What the connection needs of a transport. One transport is one attempt: it opens once, and once it is lost nothing
  * more comes from it. What is handed to it before it is open is sent when it opens.
  */
-import type { Operation, TRPCClientError } from '@trpc/client'
+import type { TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
 import { retryOf } from '../../shared/retry.ts'
@@ -127,9 +127,4 @@ export function toLoss(thrown: unknown, what: string): Loss {
   if (isSluiceError(thrown)) return { why: thrown, retry: retryOf(thrown.code) !== 'never' }
   const cause = toError(thrown)
   return { why: new SluiceError('CONNECTION_LOST', `${what}: ${cause.message}`, { cause }), retry: true }
-}
-
-/** A subscription as the application's `headers` function gets it. */
-export function toOperation(id: RequestId, path: string, input: AskedInput): Operation {
-  return { id: Number(id), type: 'subscription', path, input: input(true), context: {}, signal: null }
 }

@@ -144,7 +144,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     const message = `The WebSocket ${what} code ${closeCode}${reason && `, ${JSON.stringify(reason)}`}.`
     const retry = retryOfCloseCode(closeCode) !== 'never'
     // A Sluice server gives the code of its error as the reason, and this is the only one for which it closes for good.
-    const refused = closeCode === 4401 && reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
+    const refused = reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
     const why = new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, { data: { closeCode, reason } })
     end({ why, retry })
   }
