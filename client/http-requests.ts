@@ -11,6 +11,7 @@ import type { ResolvedOptions } from './options.ts'
 import { isOwnBody } from './own-body.ts'
 import type { ResultObserver } from './subscriptions/subscription.ts'
 import { isRecord, type Deserializer } from './transports/decode.ts'
+import { fetchOf, headersFor } from './transports/http-options.ts'
 import { below, toHttpUrl } from './transports/http-url.ts'
 import { withParam } from './transports/url.ts'
 
@@ -54,7 +55,8 @@ export function sendOverHttp(
 
 /** The promise of what it returns rejects when the request could not even begin. */
 function createSender(options: ResolvedOptions): Send {
-  const { headers, transformer, fetch, onError } = options
+  const { transformer, onError } = options
+  const fetch = fetchOf(options)
   /** What was asked for in this turn, by what can go together: the type, and the address of the day. */
   const batches = new Map<string, Asked[]>()
 
@@ -70,7 +72,12 @@ function createSender(options: ResolvedOptions): Send {
           'PAYLOAD_TOO_LARGE',
           `A query with its input is an address of ${address.length} characters, and more than ${maxUrlLength} are often refused. Make it a mutation.`,
         )
-      const given = toRecord(await headers(asked.map(({ op }) => op)))
+      const given = toRecord(
+        await headersFor(
+          options,
+          asked.map(({ op }) => op),
+        ),
+      )
       const all = { ...init.headers, ...given, ...(key !== undefined && { 'idempotency-key': key }) }
       const signal = whenAllAborted(asked)
       const fetchIt = isByteStream(init.body) ? fetchStreaming : fetch

@@ -15,7 +15,7 @@ export function createHttp(options: ResolvedOptions): SendRequest {
     import('./http-requests.ts').then(
       ({ sendOverHttp }) => sendOverHttp(options, operation, observer, withdrawn.signal),
       (thrown: unknown) => {
-        const { why } = toLoss(thrown, 'The code for requests over HTTP could not be loaded')
+        const { why } = toLoss(thrown, 'The code for HTTP could not be loaded')
         if (!withdrawn.signal.aborted) observer.error(TRPCClientError.from(why))
       },
     )

@@ -10,13 +10,11 @@ import { createRequests } from './connection/requests.ts'
 import { createHttp, type SendRequest } from './http.ts'
 import { resolveOptions, type SluiceLinkOptions } from './options.ts'
 import { isOwnBody } from './own-body.ts'
-import { flowOf } from './subscriptions/inbox.ts'
-import { onLagOf } from './subscriptions/lag.ts'
+import { consumerOf } from './subscriptions/consumer.ts'
 import { createRegistry } from './subscriptions/registry.ts'
 import { createSubscription, type ResultObserver } from './subscriptions/subscription.ts'
 import type { Seat } from './tabs/seat.ts'
 import { openLazily, type CreateTransport } from './transports/lazy.ts'
-import type { StreamPath } from './transports/stream.ts'
 import type { Transport, TransportReports } from './transports/transport.ts'
 import { openWebSocket } from './transports/websocket.ts'
 
@@ -47,17 +45,15 @@ export function sluiceLink<TRouter extends AnyRouter>(
   options: SluiceLinkOptions<TRouter>,
 ): SluiceLink<TRouter> {
   const resolved = resolveOptions(options)
-  const serialize = (input: unknown): unknown => resolved.transformer.input.serialize(input)
   const overHttp = createHttp(resolved)
 
-  const path: StreamPath = { heldBack: 'no' }
   const create = (kind: TransportKind, reports: TransportReports): Transport => {
     if (kind === 'websocket') return openWebSocket(resolved, reports)
     const load = async (): Promise<CreateTransport> => {
       const code = kind === 'stream' ? import('./transports/stream.ts') : import('./transports/sse.ts')
       const { createClimber, open } = await code
       connection.climbBy(createClimber)
-      return later => open(resolved, later, path)
+      return open
     }
     return openLazily(kind, load, resolved, reports)
   }
@@ -68,21 +64,7 @@ export function sluiceLink<TRouter extends AnyRouter>(
   )
   const subscriptions = createRegistry(connection, resolved)
   const requests = createRequests(connection, resolved, overHttp)
-  connection.carry(subscriptions)
-  connection.carry(requests)
-
-  const subscribe = ({ path, input, context }: Operation, observer: ResultObserver) =>
-    subscriptions.add(
-      createSubscription({
-        path,
-        input,
-        serialized: serialize(input),
-        observer,
-        flow: flowOf(context),
-        onLag: onLagOf(context),
-        onError: resolved.onError,
-      }),
-    )
+  connection.carry(subscriptions, requests)
 
   /** Where no WebSocket is to be had in any case, there is nothing that a request should wait for. */
   const onlyHttp = !resolved.transports.includes('websocket')
@@ -90,15 +72,19 @@ export function sluiceLink<TRouter extends AnyRouter>(
   const send: SendRequest = (op, observer) =>
     onlyHttp || isOwnBody(op.input) ? overHttp(op, observer) : requests.add(op, observer)
 
-  const { outbox, tabs, url } = options
-  const address = typeof url === 'string' ? url : null
-  const route = { connection, subscriptions, send, create, serialize, address, options: resolved }
+  const { outbox, tabs, url: address } = options
+  const route = { connection, subscriptions, send, create, address, options: resolved }
   const seat: Seat | null = tabs?.join(route) ?? null
   outbox?.attach(route)
 
   const begin = (op: Operation, observer: ResultObserver): (() => void) => {
-    if (op.type === 'subscription') return subscribe(op, observer)
-    return outbox?.accepts(op) ? outbox.add(op, observer, route) : send(op, observer)
+    if (op.type !== 'subscription') {
+      return outbox?.accepts(op) ? outbox.add(op, observer, route) : send(op, observer)
+    }
+    const { onError, transformer } = resolved
+    const serialized = transformer.input.serialize(op.input)
+    const consumer = consumerOf(op.context)
+    return subscriptions.add(createSubscription({ ...op, serialized, observer, onError, ...consumer }))
   }
 
   const link: TRPCLink<TRouter> =

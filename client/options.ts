@@ -23,7 +23,7 @@ export type ConnectionParams = Readonly<Record<string, string | undefined>> | nu
 /** What the link needs of a WebSocket: the browser's own has it, and that of `ws`. */
 export interface WebSocketLike {
   readonly readyState: number
-  /** Set to `arraybuffer` where there is a codec. */
+  /** Set to `arraybuffer`. */
   binaryType?: string
   send(data: string | Uint8Array<ArrayBuffer>): void
   close(code?: number, reason?: string): void
@@ -126,14 +126,15 @@ export interface ResolvedOptions {
   readonly url: () => string | Promise<string>
   /** Null: the server is not to expect any. */
   readonly connectionParams: (() => ConnectionParams | Promise<ConnectionParams>) | null
-  readonly headers: (operations: readonly Operation[]) => HTTPHeaders | Promise<HTTPHeaders>
   readonly transports: readonly [TransportKind, ...TransportKind[]]
   readonly transformer: CombinedDataTransformer
-  /** Null: JSON only. */
-  readonly codec: Codec | null
-  /** Null where there is none. */
-  readonly WebSocket: WebSocketConstructor | null
-  readonly fetch: typeof fetch
+  /** Undefined: JSON only. */
+  readonly codec?: Codec | undefined
+  /** Undefined where there is none. */
+  readonly WebSocket: WebSocketConstructor | undefined
+  /** As they were given: what they amount to is known where they are needed (transports/http-options.ts). */
+  readonly fetch?: Options['fetch']
+  readonly headers?: Options['headers']
   readonly retryDelayMs: (attempt: number) => number
   readonly connectTimeoutMs: number
   readonly heartbeatMs: number
@@ -148,9 +149,9 @@ export interface ResolvedOptions {
 export function resolveOptions<TRouter extends AnyRouter>(
   options: SluiceLinkOptions<TRouter>,
 ): ResolvedOptions {
-  const { url, connectionParams, headers, transport = 'auto', codec = null, clock = systemClock } = options
+  const { url, connectionParams, transport = 'auto', clock = systemClock } = options
   const globals = globalThis as Globals
-  const WebSocket = options.WebSocket ?? globals.WebSocket ?? null
+  const WebSocket = options.WebSocket ?? globals.WebSocket
   const backoff = { ...defaultBackoff, ...options.backoff }
   const durations = {
     connectTimeoutMs: 10_000,
@@ -161,21 +162,18 @@ export function resolveOptions<TRouter extends AnyRouter>(
   }
   for (const name of Object.keys(durations) as (keyof typeof durations)[]) {
     const ms = (durations[name] = options[name] ?? durations[name])
-    if (!(ms >= 0)) throw new RangeError(`${name} is ${ms}; pass a number of at least 0.`)
+    if (!(ms >= 0)) throw new RangeError(`${name} is ${ms}; pass at least 0.`)
   }
   const best = WebSocket ? (['websocket', 'stream', 'sse'] as const) : (['stream', 'sse'] as const)
   return {
+    ...options,
     ...durations,
     url: toFunction(url),
     connectionParams: connectionParams ? toFunction<ConnectionParams>(connectionParams) : null,
-    headers: opList => (typeof headers === 'function' ? headers({ opList }) : (headers ?? {})),
     transports: transport === 'auto' ? best : [transport],
     // The type of the option says only whether the router has a transformer, which is the same thing here.
     transformer: toTransformer((options.transformer ?? untransformed) as DataTransformerOptions),
-    codec,
     WebSocket,
-    // Called as a free function: some browsers refuse a fetch that has another `this`.
-    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     retryDelayMs: options.retryDelayMs ?? (attempt => backoffMs(attempt, backoff, clock.random())),
     onError: options.onError ?? (error => console.error('[sluice]', error)),
     clock,

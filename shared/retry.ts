@@ -32,6 +32,5 @@ const passing: { readonly [Code in PassingCode]: Table[Code]['retry'] } = {
 
 /** Whether coming back helps against an error with this code, which may be anybody's: never, if it is not ours. */
 export function retryOf(code: unknown): Retry {
-  if (typeof code !== 'string' || !Object.hasOwn(passing, code)) return 'never'
-  return passing[code as PassingCode]
+  return Object.hasOwn(passing, code as PropertyKey) ? passing[code as PassingCode] : 'never'
 }

@@ -11,7 +11,7 @@ import type { TransportKind } from './machine.ts'
 export interface ClimberOptions {
   readonly clock: Clock
   /** How long the first try is put off, in milliseconds. */
-  readonly afterMs: number
+  readonly climbAfterMs: number
   readonly create: (kind: TransportKind, reports: TransportReports) => Transport
   /** Whether everybody could go on elsewhere from where they are. */
   readonly isMovable: () => boolean
@@ -40,7 +40,7 @@ export interface Climber {
   stop(): void
 }
 
-export function createClimber({ clock, afterMs, create, isMovable, reached }: ClimberOptions): Climber {
+export function createClimber({ clock, climbAfterMs, create, isMovable, reached }: ClimberOptions): Climber {
   let better: readonly TransportKind[] = []
   let tries = 0
   let timer: Timer | null = null
@@ -49,7 +49,7 @@ export function createClimber({ clock, afterMs, create, isMovable, reached }: Cl
   let bestSince: number | null = null
 
   const putOff = () => {
-    timer = clock.after(afterMs * Math.min(2 ** tries, maxFactor), () => {
+    timer = clock.after(climbAfterMs * Math.min(2 ** tries, maxFactor), () => {
       timer = null
       if (!isMovable()) return putOff()
       tries += 1
@@ -108,7 +108,7 @@ export function createClimber({ clock, afterMs, create, isMovable, reached }: Cl
         bestSince ??= clock.now()
         return
       }
-      if (bestSince !== null && clock.now() - bestSince >= afterMs * steadyFactor) tries = 0
+      if (bestSince !== null && clock.now() - bestSince >= climbAfterMs * steadyFactor) tries = 0
       bestSince = null
       if (!timer && !candidate) putOff()
     },

@@ -49,7 +49,7 @@ export interface Passenger {
   board?(transport: Transport): void
   opened?(transport: Transport): void
   /** @param size what of the bytes received is an event's share. */
-  received?(message: Received, size: number): void
+  received?(message: Received, size?: number): void
   interrupted?(ids: readonly RequestId[], loss: Loss): void
   /** The transport is to be used no more, though answers may still come from it. */
   left?(transport: Transport, why: Reason): void
@@ -64,7 +64,7 @@ export interface Passenger {
 export interface Connection extends Vehicle, ConnectionView {
   /** Why the application closed it, if it did. */
   readonly ended: SluiceError | null
-  carry(passenger: Passenger): void
+  carry(...passengers: readonly Passenger[]): void
   /** Looks for better transports from now on: for who has come down to a lesser one, which brings the code for it. */
   climbBy(createClimber: (options: ClimberOptions) => Climber): void
   /** For good, and says why. */
@@ -99,7 +99,8 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   let stepping = false
 
   let transport: Transport | null = null
-  const retiring = new Map<Transport, Timer>()
+  /** Those that may still bring an answer, with the time that they have for it, and why they were left. */
+  const retiring = new Map<Transport, { readonly timer: Timer; readonly why: Reason }>()
   let timer: Timer | null = null
   let restTimer: Timer | null = null
   let leaveTimer: Timer | null = null
@@ -131,14 +132,17 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     if (after === before) return
     if (before.at === 'waiting') timer?.cancel()
     if (after.at === 'opening') open(after.transport)
-    if (after.at === 'waiting') wait(after.until)
+    if (after.at === 'waiting') {
+      // Somebody waits for what comes after it.
+      timer = clock.after(after.until - clock.now(), () => dispatch({ type: 'due' }), { keepAlive: true })
+    }
     if (after.at === 'closed') for (const passenger of passengers) passenger.dismissed?.(after.why)
     if (move === 'adopt' && adoptee) {
       board(adoptee)
       tellOpened(adoptee)
     }
     // Hints are of use only while there is a connection to look after: an idle link leaves nothing behind.
-    if (after.at !== 'idle' && after.at !== 'closed') stopListening ??= listenForHints(hinted)
+    if (isActive()) stopListening ??= listenForHints(hinted)
     else {
       stopListening?.()
       stopListening = null
@@ -158,11 +162,6 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   const hinted = (hint: Hint) => {
     const why = new SluiceError('CONNECTION_LOST', 'The network changed.')
     dispatch({ type: 'hint', hint, why })
-  }
-
-  const wait = (until: number) => {
-    // Somebody waits for what comes after it.
-    timer = clock.after(until - clock.now(), () => dispatch({ type: 'due' }), { keepAlive: true })
   }
 
   const open = (kind: TransportKind) => {
@@ -190,24 +189,23 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     leaveTimer?.cancel()
     leaveTimer = null
     for (const passenger of passengers) passenger.left?.(left, why)
-    retiring.set(
-      left,
-      clock.after(retireWithinMs, () => drop(left, why)),
-    )
+    retiring.set(left, { why, timer: clock.after(retireWithinMs, () => drop(left)) })
     if (awaited) dropIfAnswered(left)
-    else drop(left, why)
+    else drop(left)
   }
 
   const dropIfAnswered = (left: Transport) => {
-    if (passengers.some(passenger => passenger.awaitsAnswerOn?.(left))) return
-    drop(left, new SluiceError('CONNECTION_LOST', 'The connection was replaced.'))
+    if (!passengers.some(passenger => passenger.awaitsAnswerOn?.(left))) drop(left)
   }
 
-  const drop = (left: Transport, why: Reason) => {
-    retiring.get(left)?.cancel()
-    if (!retiring.delete(left)) return
+  /** @param why what became of it; else it is what it was left for. */
+  const drop = (left: Transport, why?: Reason) => {
+    const kept = retiring.get(left)
+    if (!kept) return
+    kept.timer.cancel()
+    retiring.delete(left)
     left.close()
-    for (const passenger of passengers) passenger.lost?.(left, why)
+    for (const passenger of passengers) passenger.lost?.(left, why ?? kept.why)
   }
 
   /** @param self the transport itself, which is not there yet when its reports are made. */
@@ -226,7 +224,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
         if (via !== 'tab') ladder.worked(via)
         if (isCurrent()) dispatch({ type: 'heard' })
       },
-      received: (message, size = 0) => received(self(), message, size),
+      received: (message, size) => received(self(), message, size),
       interrupted(ids, loss) {
         if (isCurrent()) for (const passenger of passengers) passenger.interrupted?.(ids, loss)
       },
@@ -239,7 +237,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     }
   }
 
-  const received = (from: Transport, message: Received, size: number) => {
+  const received = (from: Transport, message: Received, size?: number) => {
     const isRetiring = retiring.has(from)
     if (from !== transport && !isRetiring) return
     if (message.type === 'complaint') return onError(message.error)
@@ -251,25 +249,27 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     if (isRetiring) dropIfAnswered(from)
   }
 
-  /** Where the server names a time, it serves until then, and those whom it has asked leave one after another. */
   const leaveWithin = (withinMs: number | undefined) => {
     const why = new SluiceError('DRAINING', 'The server asked this client to connect anew.')
     if (withinMs === undefined) return dispatch({ type: 'reconnect', why })
+    // It serves until then, and those whom it has asked leave one after another.
     leaveTimer ??= clock.after(withinMs * clock.random(), () =>
       dispatch({ type: 'reconnect', why, spread: true }),
     )
   }
 
+  const isActive = () => state.at !== 'idle' && state.at !== 'closed'
+
   const isWanted = () => passengers.some(passenger => passenger.wanted)
 
   const mayRest = () => {
-    if (restTimer || state.at === 'idle' || state.at === 'closed' || isWanted()) return
+    if (restTimer || !isActive() || isWanted()) return
     const rest = () => {
       restTimer = null
       if (isWanted()) return
       dispatch({
         type: 'rest',
-        why: new SluiceError('LINK_CLOSED', 'Nothing needed the connection.'),
+        why: new SluiceError('LINK_CLOSED', 'The link was idle.'),
       })
     }
     // A timer is all that there is to give up; a connection may be needed again in a moment.
@@ -286,7 +286,9 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     get ended() {
       return ended
     },
-    carry: passenger => void passengers.push(passenger),
+    carry(...boarding) {
+      passengers.push(...boarding)
+    },
     get: () => state,
     subscribe(listener) {
       listeners.add(listener)
@@ -305,8 +307,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     nextId: () => (lastId += 1),
     climbBy(createClimber) {
       climber ??= createClimber({
-        clock,
-        afterMs: options.climbAfterMs,
+        ...options,
         create: createTransport,
         isMovable: () => passengers.every(({ movable }) => movable !== false),
         reached(kind, better, takeOver, why) {

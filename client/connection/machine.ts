@@ -189,7 +189,5 @@ export function step(state: ConnectionState, event: ConnectionEvent, { transport
     }
     case 'close':
       return [{ at: 'closed', since: now, why: event.why }, abandon]
-    default:
-      return event satisfies never
   }
 }

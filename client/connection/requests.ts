@@ -107,8 +107,7 @@ export function createRequests(
       for (const [id, entry] of entries) {
         if (entry.via !== lost) continue
         const { type, path } = entry.operation
-        const advice = type === 'mutation' ? ' Look before you repeat it.' : ''
-        const message = `The connection was lost before the ${type} "${path}" was answered: it may or may not have run.${advice}`
+        const message = `The connection was lost before the ${type} "${path}" was answered: it may or may not have run. Look before you repeat it.`
         fail(id, entry, new SluiceError('OUTCOME_UNKNOWN', message, { cause }))
       }
     },

@@ -50,9 +50,7 @@ export interface OutboxEntry {
 /** What the link hands over, that is the way out. */
 export interface OutboxRoute {
   readonly send: SendRequest
-  /** The input as it goes over the wire. @throws whatever the transformer throws. */
-  serialize(input: unknown): unknown
-  readonly options: Pick<ResolvedOptions, 'clock' | 'retryDelayMs' | 'onError'>
+  readonly options: ResolvedOptions
 }
 
 interface Item {
@@ -179,9 +177,9 @@ export class Outbox {
    *
    * @throws SluiceError `OUTBOX_FULL`, and whatever the transformer throws.
    */
-  add({ path, input }: Operation, observer: ResultObserver, { options, serialize }: OutboxRoute): () => void {
+  add({ path, input }: Operation, observer: ResultObserver, { options }: OutboxRoute): () => void {
     const id = crypto.randomUUID()
-    const length = JSON.stringify(serialize(input))?.length ?? 0
+    const length = JSON.stringify(options.transformer.input.serialize(input))?.length ?? 0
     this.#checkRoom(length)
     const stored = {
       id,

@@ -7,7 +7,8 @@ import type { AnyRouter } from '@trpc/server'
 import type { Unsubscribable } from '@trpc/server/observable'
 import { foldItem, isGap, isRunEnd, isSnapshot } from '../../shared/items.ts'
 import type { Fold, Gap, Lag, RunOutcome } from '../../shared/items.ts'
-import { contextWithLag } from '../subscriptions/lag.ts'
+import { contextOf } from '../subscriptions/consumer.ts'
+import { readLag } from '../subscriptions/lag.ts'
 import { FrameGate } from './frame.ts'
 
 export type StreamStatus =
@@ -109,7 +110,7 @@ export class StreamStore {
     if (this.#snapshot.status !== this.#status) this.#publish() // no frame is worth waiting for here
     const subscription = subscribe(resumed ?? input, {
       ...this.#observe(),
-      ...(lag && { context: contextWithLag(lag => this.#lags(lag)) }),
+      ...(lag && { context: contextOf({ onLag: said => this.#lags(readLag(said)) }) }),
     })
     return () => {
       subscription.unsubscribe()

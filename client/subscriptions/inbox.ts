@@ -35,18 +35,6 @@ export interface Flow {
   receive(bytes: number, handOver: () => void): void
 }
 
-// By this symbol a consumer's room travels through tRPC's client to our link, in the context of the operation.
-const flowKey: unique symbol = Symbol.for('trpc-sluice.flow')
-
-/** The context of an operation whose consumer says how much it can take. */
-export function contextWithFlow(flow: Flow): Record<string, unknown> {
-  return { [flowKey]: flow }
-}
-
-export function flowOf(context: object): Flow | undefined {
-  return (context as { [flowKey]?: Flow })[flowKey]
-}
-
 export interface InboxBounds {
   readonly maxItems: number
   readonly maxBytes: number

@@ -4,8 +4,9 @@ import type { AnyRouter } from '@trpc/server'
 import type { Unsubscribable } from '@trpc/server/observable'
 import '../../shared/scope.ts'
 import type { Lag } from '../../shared/items.ts'
-import { contextWithFlow, Inbox } from './inbox.ts'
-import { contextWithLag } from './lag.ts'
+import { contextOf } from './consumer.ts'
+import { Inbox } from './inbox.ts'
+import { readLag } from './lag.ts'
 
 /**
  * A subscription procedure of `createTRPCClient`, by the one method that is used. The parameters are `never` so that
@@ -90,7 +91,7 @@ export function iterate<P extends SubscriptionProcedure>(
     leave()
   }
   const observer = {
-    context: { ...contextWithFlow(inbox), ...(onLag && contextWithLag(onLag)) },
+    context: contextOf({ flow: inbox, onLag: onLag && (said => onLag(readLag(said))) }),
     onData: (event: EventOf<P>) => {
       if (!inbox.push(event)) leave()
     },

@@ -2,7 +2,7 @@
  * All subscriptions of the link: what to ask for on each new transport, to whom what arrives belongs, and when to ask
  * again for one that broke by itself.
  */
-import { SluiceError, type Retry } from '../../shared/errors.ts'
+import { SluiceError } from '../../shared/errors.ts'
 import { retryOf } from '../../shared/retry.ts'
 import type { Timer } from '../../shared/clock.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
@@ -17,7 +17,8 @@ interface Entry {
   readonly subscription: Subscription
   /** Null while it is not asked for. */
   asked: RequestId | null
-  startedAt: number | null
+  /** Infinity until it has. */
+  startedAt: number
   failures: number
   /** Shared by those that broke together. */
   retry: Timer | null
@@ -44,7 +45,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     const id = vehicle.nextId()
     stopRetry(entry)
     entry.asked = id
-    entry.startedAt = null
+    entry.startedAt = Infinity
     byId.set(id, entry)
     transport.subscribe(subscription.ask(id))
     if (opened) subscription.sent()
@@ -83,7 +84,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     { afterMs = 0, served = false }: Partial<Loss> = {},
   ) => {
     for (const entry of broken) {
-      const healthy = entry.startedAt !== null && clock.now() - entry.startedAt >= healthyAfterMs
+      const healthy = clock.now() - entry.startedAt >= healthyAfterMs
       entry.failures = healthy || served ? 0 : entry.failures + 1
       unask(entry)
     }
@@ -113,7 +114,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
       const entry: Entry = {
         subscription,
         asked: null,
-        startedAt: null,
+        startedAt: Infinity,
         failures: 0,
         retry: null,
       }
@@ -164,7 +165,9 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
           return subscription.stopped()
         case 'error': {
           const { error } = message
-          const retry = retryAfter(error)
+          // What the server says about coming back; tRPC's own errors say nothing, and are final on every carrier.
+          const { sluice } = Object(error.data) as { sluice?: { code?: unknown } }
+          const retry = retryOf(sluice?.code)
           if (retry === 'never') return finish(entry, error)
           askLater([entry], error)
           // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
@@ -203,10 +206,4 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
       }
     },
   }
-}
-
-/** What a server's error says about coming back: tRPC's own say nothing, and are final on every carrier. */
-function retryAfter(error: ClientError): Retry {
-  const data: unknown = error.data
-  return retryOf((data as { sluice?: { code?: unknown } } | null | undefined)?.sluice?.code)
 }

@@ -9,24 +9,23 @@ import type { Observer } from '@trpc/server/observable'
 import { toError, type SluiceError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { AskedSubscription, ClientError } from '../transports/transport.ts'
+import type { Consumer } from './consumer.ts'
 import type { Flow } from './inbox.ts'
 import { createRepeats } from './repeats.ts'
 
 /** What a link's observer receives: exactly what tRPC's own links give it. */
 export type ResultObserver = Observer<OperationResultEnvelope<unknown, ClientError>, ClientError>
 
-export interface SubscriptionOptions {
+export interface SubscriptionOptions extends Consumer {
   readonly path: string
   /** What the application passed: an id to begin after is looked for in it. */
   readonly input: unknown
   /** The same through the transformer. */
   readonly serialized: unknown
   readonly observer: ResultObserver
-  readonly flow: Flow | undefined
-  /** Takes how far behind it is, where somebody wants to know. */
-  readonly onLag: ((lag: unknown) => void) | undefined
   /** Where it stands, and whether the server may have begun it: for one that another tab has had before. */
-  readonly place?: { readonly cursor: string | undefined; readonly again: boolean }
+  readonly cursor?: string | undefined
+  readonly again?: boolean
   /** Takes what a callback of the application throws. */
   readonly onError: (error: Error) => void
 }
@@ -61,10 +60,9 @@ export interface Subscription {
 type Result = Parameters<ResultObserver['next']>[0]['result']
 
 export function createSubscription(options: SubscriptionOptions): Subscription {
-  const { path, input, serialized, observer, flow, onLag, place, onError } = options
+  const { path, input, serialized, observer, flow, onLag, onError } = options
   const repeats = createRepeats()
-  let cursor = place ? place.cursor : lastEventIdOf(input)
-  let sent = place?.again ?? false
+  let { cursor = lastEventIdOf(input), again: sent = false } = options
   let asked = false
   let received = false
   let connecting = false

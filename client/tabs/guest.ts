@@ -47,8 +47,8 @@ export class Guest {
     this.#channel = new Channel(ride, message => this.#heard(message))
     this.#watchdog = createWatchdog({
       clock: route.options.clock,
-      quietMs: heartbeatMs,
-      answerMs,
+      heartbeatMs,
+      heartbeatTimeoutMs: answerMs,
       ask: () => this.#post({ say: 'ping' }),
       onSilent: () =>
         this.lose(new SluiceError('SILENT_PEER', 'The tab did not answer the one with the connection.')),
@@ -127,7 +127,8 @@ export class Guest {
       observer: relayed.observerOf(() => subscription.cursor),
       flow: relayed.flow,
       onLag: lag ? lag => this.#relay({ type: 'lag', id, lag }) : undefined,
-      place: { cursor, again },
+      cursor,
+      again,
       onError,
     })
     // What it is told at once may be that it has failed.

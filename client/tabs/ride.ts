@@ -182,8 +182,8 @@ export class Ride implements Transport {
     this.#watchdog?.stop()
     this.#watchdog = createWatchdog({
       clock: options.clock,
-      quietMs: heartbeatMs,
-      answerMs,
+      heartbeatMs,
+      heartbeatTimeoutMs: answerMs,
       ask: () => this.#post({ say: 'ping' }),
       onSilent: () =>
         this.lose(new SluiceError('SILENT_PEER', 'The tab that has the connection did not answer.')),

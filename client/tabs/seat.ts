@@ -19,8 +19,8 @@ export interface TabsRoute {
   readonly send: SendRequest
   /** Makes a transport of this tab's own. */
   readonly create: TransportFactory
-  /** Null where it is a function. */
-  readonly address: string | null
+  /** Links with different ones do not meet; a function is taken for one and the same. */
+  readonly address: string | (() => unknown)
   readonly options: ResolvedOptions
 }
 
@@ -95,7 +95,8 @@ export class Seat {
   }
 
   #key(): string | null {
-    const { options, address } = this.#route
+    const { options, address: given } = this.#route
+    const address = typeof given === 'string' ? given : null
     try {
       const { name, identity } = this.#options
       return JSON.stringify(['sluice', version, name, address, options.codec?.name, identity()])

@@ -19,9 +19,7 @@ export interface Deserializer {
  * @throws SluiceError `MESSAGE_INVALID` when it is neither.
  */
 export function decodeFrame(text: string, transformer: Deserializer): Received[] {
-  const value = parseJson(text)
-  const messages: unknown[] = Array.isArray(value) ? value : [value]
-  return messages.map(message => decodeMessage(message, transformer, text))
+  return [parseJson(text)].flat().map(message => decodeMessage(message, transformer, text))
 }
 
 /**
@@ -30,8 +28,11 @@ export function decodeFrame(text: string, transformer: Deserializer): Received[]
  * @throws SluiceError `MESSAGE_INVALID` when it holds anything but messages, or `INPUT_TOO_DEEP`.
  */
 export function decodeBinaryFrame(bytes: Uint8Array, codec: Codec): Received[] {
-  return codec.decode(bytes).map(message => decodeMessage(message, untransformed, `${bytes.length} bytes`))
+  return codec.decode(bytes).map(message => decodeMessage(message, untransformed, binaryFrame))
 }
+
+/** As it is quoted. */
+export const binaryFrame = 'a binary frame'
 
 /** @throws SluiceError `MESSAGE_INVALID` when the text is not JSON. */
 export function parseJson(text: string): unknown {
@@ -54,12 +55,11 @@ function decodeMessage(message: unknown, transformer: Deserializer, source: stri
     return { type: method, withinMs: isRecord(params) ? toDuration(params['withinMs']) : undefined }
   }
   if (method === 'renew') return { type: method }
-  const isError = error !== undefined
   if (typeof id !== 'number' && typeof id !== 'string') {
-    if (isError) return { type: 'complaint', error: toClientError(error, transformer, source) }
-    throw invalid(source)
+    if (error === undefined) throw invalid(source)
+    return { type: 'complaint', error: toClientError(error, transformer, source) }
   }
-  if (isError) {
+  if (error !== undefined) {
     return reading(id, () => ({ type: 'error', id, error: toClientError(error, transformer, source) }))
   }
   if (!isRecord(result)) throw invalid(source)

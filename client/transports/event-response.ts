@@ -5,6 +5,7 @@ import { sseEvent } from '../../shared/protocol/sse.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { decodeConnected, type ConnectedOptions } from './decode-event.ts'
 import { createEventParser, type StreamEvent } from './event-parser.ts'
+import { fetchOf } from './http-options.ts'
 import { toLoss, type AskedSubscription, type Loss } from './transport.ts'
 import { createWatchdog, type Watchdog } from './watchdog.ts'
 
@@ -44,7 +45,7 @@ export function openEventResponse(
   { timeoutMs, prepare, room }: EventRequest,
   reports: EventReports,
 ): EventResponse {
-  const { clock, fetch, heartbeatMs, heartbeatTimeoutMs, onError } = options
+  const { clock, heartbeatMs, heartbeatTimeoutMs, onError } = options
   /** Ends the request, and with it whatever waits for a piece of its body. */
   const request = new AbortController()
   let over = false
@@ -98,7 +99,7 @@ export function openEventResponse(
     const { url, headers, body } = prepared
     const posted = body === undefined ? {} : { method: 'POST', body }
     const contentType: [string, string][] = body === undefined ? [] : [['content-type', 'application/json']]
-    return fetch(url, {
+    return fetchOf(options)(url, {
       ...posted,
       headers: [['accept', 'text/event-stream'], ...contentType, ...toEntries(headers)],
       signal: request.signal,
@@ -136,7 +137,7 @@ export function openEventResponse(
   }
 
   const watch = () => {
-    watchdog = createWatchdog({ clock, quietMs, answerMs: heartbeatTimeoutMs, onSilent: () => silent() })
+    watchdog = createWatchdog({ clock, heartbeatMs: quietMs, heartbeatTimeoutMs, onSilent: () => silent() })
   }
 
   const silent = (how: Pick<Loss, 'atOnce'> = {}) => {

@@ -6,15 +6,16 @@ import type { TransportKind } from '../connection/machine.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { toLoss, type Transport, type TransportReports } from './transport.ts'
 
-export type CreateTransport = (reports: TransportReports) => Transport
+export type CreateTransport = (options: ResolvedOptions, reports: TransportReports) => Transport
 
 /** Begins to load at once. */
 export function openLazily(
   kind: TransportKind,
   load: () => Promise<CreateTransport>,
-  { clock, connectTimeoutMs }: ResolvedOptions,
+  options: ResolvedOptions,
   reports: TransportReports,
 ): Transport {
+  const { clock, connectTimeoutMs } = options
   let transport: Transport | null = null
   let over = false
   /** What is to be done when the code has come. */
@@ -28,7 +29,7 @@ export function openLazily(
   const fail = (thrown: unknown) => {
     if (over) return
     close()
-    reports.lost(toLoss(thrown, `The code of the transport "${kind}" could not be loaded`))
+    reports.lost(toLoss(thrown, `The code for "${kind}" could not be loaded`))
   }
   const timer = clock.after(connectTimeoutMs, () =>
     fail(new Error(`it did not come within ${connectTimeoutMs} ms.`)),
@@ -36,7 +37,7 @@ export function openLazily(
   load().then(create => {
     if (over) return
     timer.cancel()
-    transport = create(reports)
+    transport = create(options, reports)
     for (const use of waiting) use(transport)
   }, fail)
 

@@ -7,6 +7,7 @@ import type { StreamEvent } from './event-parser.ts'
 import { openEventResponse, toOperation, type EventResponse } from './event-response.ts'
 import { refusal } from './refusal.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
+import { headersFor } from './http-options.ts'
 import { toHttpUrl, toSubscriptionUrl } from './http-url.ts'
 
 /** To whom a stream reports. Nothing is reported after `ended` or `lost`, or after `close()`. */
@@ -39,9 +40,9 @@ export function openSseStream(
   flow?.heed()
 
   const prepare = async () => {
-    const { url, connectionParams, headers } = options
+    const { url, connectionParams } = options
     const op = toOperation(asked)
-    const prepared = await Promise.all([url(), connectionParams?.() ?? null, headers([op])])
+    const prepared = await Promise.all([url(), connectionParams?.() ?? null, headersFor(options, [op])])
     const [base, params, extra] = prepared
     return {
       url: toSubscriptionUrl(toHttpUrl(base, params), { path, input: input(false), ...wish }),

@@ -7,6 +7,7 @@ import { decodeFrame } from './decode.ts'
 import { openEventResponse, toOperation, type EventReports, type EventResponse } from './event-response.ts'
 import { refusal } from './refusal.ts'
 import type { AskedSubscription, Loss, Received } from './transport.ts'
+import { headersFor } from './http-options.ts'
 import { toHttpUrl, toStreamUrl } from './http-url.ts'
 
 export interface StreamRequest {
@@ -30,11 +31,15 @@ export function openStreamResponse(
   { asked, holdMs, ...request }: StreamRequest,
   reports: MessageReports,
 ): EventResponse {
-  const { url, connectionParams, headers, transformer } = options
+  const { url, connectionParams, transformer } = options
 
   const prepare = async () => {
     const opList = asked.map(one => toOperation(one))
-    const [base, params, extra] = await Promise.all([url(), connectionParams?.() ?? null, headers(opList)])
+    const [base, params, extra] = await Promise.all([
+      url(),
+      connectionParams?.() ?? null,
+      headersFor(options, opList),
+    ])
     const subscriptions = asked.map(one => toMessage(one))
 
     const body: StreamBody = { subscriptions, connectionParams: params, holdMs }

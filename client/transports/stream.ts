@@ -36,10 +36,13 @@ import type { AskedSubscription, Loss, Received, Transport, TransportReports } f
 export { createClimber } from '../connection/climber.ts'
 
 /** What is learnt of the way to the server, and outlives a transport. */
-export interface StreamPath {
+interface StreamPath {
   /** Whether somebody on it passes on complete responses only. */
   heldBack: 'no' | 'suspected' | 'yes'
 }
+
+/** Of each link, by its options. */
+const paths = new WeakMap<ResolvedOptions, StreamPath>()
 
 /** How long nothing must have been asked for or taken back before responses are folded into one, in milliseconds. */
 const quietAfterMs = 500
@@ -73,7 +76,9 @@ interface Response {
   brought: boolean
 }
 
-export function open(options: ResolvedOptions, reports: TransportReports, path: StreamPath): Transport {
+export function open(options: ResolvedOptions, reports: TransportReports): Transport {
+  const path: StreamPath = paths.get(options) ?? { heldBack: 'no' }
+  paths.set(options, path)
   const { clock, connectTimeoutMs, onError } = options
   const entries = new Map<RequestId, Entry>()
   let book = emptyBook

@@ -8,9 +8,9 @@ import type { Clock, Timer } from '../../shared/clock.ts'
 export interface WatchdogOptions {
   readonly clock: Clock
   /** Silence after which the peer is asked, in milliseconds; `Infinity`: it may be silent for ever. */
-  readonly quietMs: number
+  readonly heartbeatMs: number
   /** Time to answer, in milliseconds. */
-  readonly answerMs: number
+  readonly heartbeatTimeoutMs: number
   /** Asks the peer for a sign of life. Left out where that cannot be done: then it is only waited for. */
   readonly ask?: () => void
   /** The peer did not answer; called at most once. */
@@ -33,7 +33,13 @@ export interface Watchdog {
 }
 
 /** Begins to watch at once. */
-export function createWatchdog({ clock, quietMs, answerMs, ask, onSilent }: WatchdogOptions): Watchdog {
+export function createWatchdog({
+  clock,
+  heartbeatMs,
+  heartbeatTimeoutMs,
+  ask,
+  onSilent,
+}: WatchdogOptions): Watchdog {
   let lastHeard = clock.now()
   let heardSinceAsked = false
   /** Until when a question of ours may go unanswered; Infinity while there is none. */
@@ -47,14 +53,14 @@ export function createWatchdog({ clock, quietMs, answerMs, ask, onSilent }: Watc
 
   /** Sleeps for what is left of the time that the peer may be silent, as far as that is known by now. */
   const watch = () =>
-    set(lastHeard + quietMs - clock.now(), () => {
-      if (watchdog.overdue) watchdog.probe(answerMs)
+    set(lastHeard + heartbeatMs - clock.now(), () => {
+      if (watchdog.overdue) watchdog.probe(heartbeatTimeoutMs)
       else watch()
     })
 
   const watchdog: Watchdog = {
     get overdue() {
-      return clock.now() - lastHeard >= quietMs
+      return clock.now() - lastHeard >= heartbeatMs
     },
     heard() {
       lastHeard = clock.now()

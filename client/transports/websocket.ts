@@ -9,7 +9,7 @@ import {
   type RequestId,
 } from '../../shared/protocol/messages.ts'
 import type { ConnectionParams, ResolvedOptions, WebSocketLike } from '../options.ts'
-import { decodeBinaryFrame, decodeFrame, invalid } from './decode.ts'
+import { binaryFrame, decodeBinaryFrame, decodeFrame, invalid } from './decode.ts'
 import { toLoss } from './transport.ts'
 import type { AskedInput, Loss, Received, Transport, TransportReports } from './transport.ts'
 import { toWebSocketUrl } from './url.ts'
@@ -43,7 +43,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
   let outgoing: Outgoing[] = []
 
   const connectTimer = clock.after(connectTimeoutMs, () =>
-    lose('CONNECTION_LOST', `The WebSocket did not open within ${connectTimeoutMs} ms.`),
+    lose(new SluiceError('CONNECTION_LOST', `The WebSocket did not open within ${connectTimeoutMs} ms.`)),
   )
 
   const connect = async () => {
@@ -51,7 +51,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     if (!WebSocket) {
       throw new SluiceError(
         'TRANSPORT_UNAVAILABLE',
-        'There is no WebSocket here. Pass one to sluiceLink({ WebSocket }), or use another transport.',
+        'There is no WebSocket here. Pass one to sluiceLink({ WebSocket }).',
       )
     }
     // The params come first: a server allows a silent socket only so much time.
@@ -59,7 +59,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     if (over) return
     const opening: OurSocket = new WebSocket(toWebSocketUrl(address, connectionParams !== null, codec?.name))
     socket = opening
-    if (codec) opening.binaryType = 'arraybuffer'
+    opening.binaryType = 'arraybuffer'
     opening.addEventListener('open', () => {
       if (over) return
       open = true
@@ -67,9 +67,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
       if (connectionParams) hello(params)
       flush()
       watchdog = createWatchdog({
-        clock,
-        quietMs: heartbeatMs,
-        answerMs: heartbeatTimeoutMs,
+        ...options,
         ask: () => opening.send(ping),
         onSilent: () => silent(),
       })
@@ -77,12 +75,13 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
       if (heartbeatMs !== Infinity) watchdog.probe(heartbeatTimeoutMs)
       reports.opened()
     })
-    opening.addEventListener('message', ({ data }) => received(data))
-    opening.addEventListener('close', ({ code, reason }) => closed(code, reason))
+    opening.addEventListener('message', received)
+    opening.addEventListener('close', closed)
     // A close event follows each error and says more. The listener stays for good: an `error` without one would
     // end a Node process, and closing a socket that is still opening makes one.
     opening.addEventListener('error', () => {})
-    // Only `ws` tells what an upgrade was refused with. Who listens for that has to end the attempt.
+    // Only `ws` tells what an upgrade was refused with. Who listens for that has to end the attempt; where the code for
+    // it does not come, the connect timer does.
     opening.on?.('unexpected-response', (_, response) => {
       import('./refused-upgrade.ts').then(
         ({ refusedUpgrade }) => end(refusedUpgrade(response, clock)),
@@ -91,7 +90,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     })
   }
 
-  const received = (frame: unknown) => {
+  const received = ({ data: frame }: { readonly data: unknown }) => {
     if (over) return
     watchdog?.heard()
     if (!heard) {
@@ -108,7 +107,9 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
       onError(error)
       return end({ ...toLoss(error, 'A message could not be read'), retry: true })
     }
-    const size = sizeOf(frame) / messages.length
+    // Characters of text, or bytes; nothing else has been decoded.
+    const { length, byteLength = 0 } = frame as { readonly length?: number; readonly byteLength?: number }
+    const size = (length ?? byteLength) / messages.length
     for (const message of messages) {
       // What a message sets off may close this very transport.
       if (over) return
@@ -133,19 +134,21 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
 
   const decode = (frame: unknown): Received[] => {
     if (typeof frame === 'string') return decodeFrame(frame, options.transformer.output)
-    if (!codec || !(frame instanceof ArrayBuffer)) throw invalid('a binary frame') // nobody has asked for one
+    if (!codec || !(frame instanceof ArrayBuffer)) throw invalid(binaryFrame) // nobody has asked for one
     if (!binary) flush() // what waits is JSON still
     binary = true
     return decodeBinaryFrame(new Uint8Array(frame), codec)
   }
 
-  const closed = (closeCode: number, reason: string) => {
+  const closed = ({ code, reason }: { readonly code: number; readonly reason: string }) => {
     const what = open ? 'was closed with' : 'could not be opened:'
-    const message = `The WebSocket ${what} code ${closeCode}${reason && `, ${JSON.stringify(reason)}`}.`
-    const retry = retryOfCloseCode(closeCode) !== 'never'
+    const message = `The WebSocket ${what} code ${code}${reason && `, ${JSON.stringify(reason)}`}.`
+    const retry = retryOfCloseCode(code) !== 'never'
     // A Sluice server gives the code of its error as the reason, and this is the only one for which it closes for good.
     const refused = reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
-    const why = new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, { data: { closeCode, reason } })
+    const why = new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, {
+      data: { closeCode: code, reason },
+    })
     end({ why, retry })
   }
 
@@ -172,11 +175,10 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
   const silent = (how: Pick<Loss, 'atOnce'> = {}) => {
     // To close is to wait for the peer's answer: `ws` would keep the process alive for 30 s to hear a dead one.
     socket?.terminate?.()
-    lose('SILENT_PEER', 'The server did not answer a ping.', how)
+    lose(new SluiceError('SILENT_PEER', 'The server did not answer a ping.'), how)
   }
 
-  const lose = (code: 'CONNECTION_LOST' | 'SILENT_PEER', message: string, how?: Partial<Loss>) =>
-    end({ why: new SluiceError(code, message), retry: true, ...how })
+  const lose = (why: SluiceError, how?: Partial<Loss>) => end({ why, retry: true, ...how })
 
   /** @param loss null: it is closed by whoever had it opened. */
   const end = (loss: Loss | null) => {
@@ -221,12 +223,6 @@ interface OurSocket extends WebSocketLike {
 
 /** Several messages as one frame; all of a kind. */
 function join(frames: readonly (string | Uint8Array)[]): string | Uint8Array<ArrayBuffer> {
-  const binary = frames.filter(frame => typeof frame !== 'string')
-  if (binary.length > 0) return concat(binary)
-  return frames.length === 1 ? String(frames[0]) : `[${frames.join(',')}]`
-}
-
-/** Characters of text, or bytes; nothing else has been decoded. */
-function sizeOf(frame: unknown): number {
-  return typeof frame === 'string' ? frame.length : (frame as ArrayBuffer).byteLength
+  if (typeof frames[0] !== 'string') return concat(frames as readonly Uint8Array[])
+  return frames.length === 1 ? frames[0] : `[${frames.join(',')}]`
 }

@@ -22,7 +22,7 @@ function create() {
   const page = { movable: true }
   const climber = createClimber({
     clock,
-    afterMs: 1_000,
+    climbAfterMs: 1_000,
     isMovable: () => page.movable,
     create(kind, reports) {
       const candidate: Candidate = { kind, reports, probed: false, closed: false }
@@ -42,7 +42,7 @@ function create() {
       takeOver({
         opened: () => {},
         heard: () => {},
-        received: message => told.push(message.type),
+        received: (message, size) => told.push(`${message.type} ${size}`),
         interrupted: () => {},
         lost: () => told.push('lost'),
       })
@@ -61,9 +61,9 @@ test('a better transport takes over once it has answered, and not when it has me
   last().reports.heard()
   expect(reached).toEqual(['websocket'])
   // What it says from now on is the connection's.
-  last().reports.received({ type: 'stopped', id: 1 })
+  last().reports.received({ type: 'stopped', id: 1 }, 7)
   last().reports.lost(lost)
-  expect([told, last().closed]).toEqual([['stopped', 'lost'], false])
+  expect([told, last().closed]).toEqual([['stopped 7', 'lost'], false])
 })
 
 test('the best is tried first, then the next best, and each round is put off for twice as long', async () => {

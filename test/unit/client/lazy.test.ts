@@ -28,7 +28,7 @@ function create() {
   const transport = openLazily('stream', () => code, options, reports)
   /** The code comes, and makes a transport that writes down what it is told. */
   const load = async () => {
-    come(inner => {
+    come((_, inner) => {
       inner.opened()
       return {
         kind: 'stream',

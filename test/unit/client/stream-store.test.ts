@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { FrameGate } from '../../../client/react/frame.ts'
 import { toInputKey } from '../../../client/react/input-key.ts'
 import { StreamStore, type StreamObserver } from '../../../client/react/stream-store.ts'
-import { onLagOf } from '../../../client/subscriptions/lag.ts'
+import { consumerOf } from '../../../client/subscriptions/consumer.ts'
 import { createFakeClock } from '../../kit/index.ts'
 
 const add = { initial: 0, step: (sum: unknown, event: unknown) => (sum as number) + (event as number) }
@@ -191,9 +191,9 @@ test('a store that asks for the lag is told it, and publishes it with the frame'
   }
   store.start(subscribe, {})()
   store.start(subscribe, {}, { lag: true })
-  expect(contexts.map(context => onLagOf(context) !== undefined)).toEqual([false, true])
+  expect(contexts.map(context => consumerOf(context)?.onLag !== undefined)).toEqual([false, true])
   expect(store.get().lag).toBeNull()
-  onLagOf(contexts[1] ?? {})?.({ events: 3, ms: 20 })
+  consumerOf(contexts[1] ?? {})?.onLag?.({ events: 3, ms: 20 })
   await frame(store)
   expect(store.get().lag).toEqual({ events: 3, ms: 20 })
 })

@@ -13,13 +13,13 @@ const settled = () => new Promise(resolve => setImmediate(resolve))
 
 describe('what goes from tab to tab', () => {
   /** As it is after a channel between tabs. */
-  const cross = (message: Relayable, codec: ReturnType<typeof msgpackCodec> | null = null) => {
+  const cross = (message: Relayable, codec?: ReturnType<typeof msgpackCodec>) => {
     const packer = new Packer({ codec, transformer })
     return packer.unpack(structuredClone(packer.pack(message)))
   }
 
   test.each([
-    ['a transformer', null],
+    ['a transformer', undefined],
     ['a codec', msgpackCodec()],
   ])('arrives as it was sent, with %s', (_, codec) => {
     const data = {

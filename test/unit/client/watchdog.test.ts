@@ -7,8 +7,8 @@ function watch(quietMs = 30_000) {
   const seen = { asked: 0, silent: 0 }
   const watchdog = createWatchdog({
     clock,
-    quietMs,
-    answerMs: 10_000,
+    heartbeatMs: quietMs,
+    heartbeatTimeoutMs: 10_000,
     ask: () => (seen.asked += 1),
     onSilent: () => (seen.silent += 1),
   })
@@ -49,8 +49,8 @@ test('a timer that fires late, as in a frozen page, is no verdict: the peer is a
   const seen: string[] = []
   const watchdog = createWatchdog({
     clock,
-    quietMs: 30_000,
-    answerMs: 10_000,
+    heartbeatMs: 30_000,
+    heartbeatTimeoutMs: 10_000,
     ask: () => seen.push('asked'),
     onSilent: () => seen.push('silent'),
   })
