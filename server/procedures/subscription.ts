@@ -7,7 +7,8 @@
  *
  * A source runs in one of two ways. Any iterable is pumped: one `next()` at a time. A topic's own stream is attached,
  * and pushes by itself; then no promise and no suspended function is held while nothing happens, nor what the set-up
- * needed (2,060 B where it took 6,730, of which the signal is 760; Node 20). Whatever happens first (an end, a failure, a stop) is how it ends: `#finish`.
+ * needed, nor a signal that nobody hears of. Whatever happens first (an end, a failure, a stop) is how it ends:
+ * `#finish`.
  *
  * Two things are subtle. First, `stop()` may come while the procedure is still awaiting its set-up: what arrives
  * afterwards is closed and never iterated. Secondly, `return()` on a generator that waits inside an `await` stands in
@@ -22,6 +23,8 @@ import { isObservable, observableToAsyncIterable } from '@trpc/server/observable
 import type { Clock } from '../../shared/clock.ts'
 import { isSluiceError, SluiceError } from '../../shared/errors.ts'
 import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
+import type { RequestId } from '../../shared/protocol/messages.ts'
+import { Ending } from '../ending.ts'
 import type { CallObservers, Observation } from '../observe/calls.ts'
 import { countRunning, type Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
@@ -29,8 +32,9 @@ import { feedOf, type Feed, type Feeding } from '../topics/sink.ts'
 import type { Encodings } from './encodings.ts'
 import type { Ward } from './authority.ts'
 import type { SubscriptionCallDeps } from './call-subscription.ts'
-import { settlesWithin } from './grace.ts'
+import type { Grace } from './grace.ts'
 import { reportLag } from './lag-report.ts'
+import { abort, letGo, type Held } from './letting-go.ts'
 import { isAbortError, type Origin } from './present-error.ts'
 import type { Replies } from './replies.ts'
 import { TopicSink, type SinkOwner } from './topic-sink.ts'
@@ -55,8 +59,16 @@ export interface SubscriptionDeps extends SubscriptionCallDeps {
   readonly counters: Counters
   readonly observers: CallObservers
   readonly encodings: Encodings
-  /** How long a generator may take to end after it was told to, in milliseconds. */
-  readonly graceMs: number
+  /** How long a generator may take to end after it was told to. */
+  readonly grace: Grace
+}
+
+/** Whose subscription it is. */
+export interface SubscriptionOwner {
+  /** It was told to end: nothing of it is to be said any more but its last words, if these can still be heard. */
+  stopping?(): void
+  /** It has ended, clean-up included, or overstayed. Called once. */
+  ended(subscription: Subscription): void
 }
 
 type Outcome =
@@ -78,51 +90,54 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   readonly #replies: Replies
   readonly #deps: SubscriptionDeps
   readonly #observation: Observation
-  readonly #onEnd: (() => void) | null
-  readonly #controller = new AbortController()
+  readonly #owner: SubscriptionOwner
+  /** Of the procedure's signal, which is aborted when it is told to end, or has failed. */
+  #controller: Held = new AbortController()
+  #stopped = false
   /** Its release by who watches over it. */
   readonly #release: (() => void) | null
-  /** What the procedure has returned, or is to. */
-  #source: Source | Promise<Source>
+  /** What the procedure is to return; null once it has. */
+  #opening: Promise<Opened> | null = null
+  /** What it has returned. */
+  #source: Source = nothing
   #at: 'setting up' | 'running' | 'ending' | 'ended' = 'setting up'
   /** Whether it is among the running ones of its path. */
   #runs = false
   /** What it ended with. */
   #failure: unknown = null
   /** There once somebody waits for its end. */
-  #ended: { readonly promise: Promise<void>; settle(): void } | null = null
+  #ending: Ending | null = null
 
-  /** @param onEnd called once, when `ended` settles. */
+  /** @param id by which its owner knows it. */
   constructor(
+    readonly id: RequestId | null,
     task: SubscriptionTask,
     replies: Replies,
     deps: SubscriptionDeps,
-    onEnd: (() => void) | null = null,
+    owner: SubscriptionOwner,
   ) {
     this.#task = task
     this.#replies = replies
     this.#deps = deps
-    this.#onEnd = onEnd
+    this.#owner = owner
     this.#observation = deps.observers.begin(task.origin())
     this.#release = deps.authority?.watch(this) ?? null
     deps.counters.subscriptions += 1
-    this.#source = this.#observation.run(() => this.#start())
+    this.#observation.run(() => this.#start())
   }
 
   /** Settles when it has ended, clean-up included, or overstayed; never rejects. */
   get ended(): Promise<void> {
     if (this.#at === 'ended') return Promise.resolve()
-    if (!this.#ended) {
-      let settle = () => {}
-      const promise = new Promise<void>(resolve => (settle = resolve))
-      this.#ended = { promise, settle }
-    }
-    return this.#ended.promise
+    return (this.#ending ??= new Ending()).wait()
   }
 
-  /** Aborted when it is told to end, or has failed. The procedure's own signal. */
-  get signal(): AbortSignal {
-    return this.#controller.signal
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#controller instanceof AbortController ? this.#controller.signal : undefined
   }
 
   get path(): string {
@@ -135,7 +150,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
   /** Ends it with an error, of which the client is told first: over HTTP the response ends with the stop. */
   expel(error: unknown): void {
-    if (this.#controller.signal.aborted) return
+    if (this.#stopped) return
     this.#failure = error
     this.#replies.error(this.#deps.desk.handle(error, this.origin()))
     this.stop()
@@ -143,8 +158,10 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
   /** Ends it; any number of calls, at any time. */
   stop(): void {
-    if (this.#controller.signal.aborted) return
-    this.#controller.abort(aborted)
+    if (this.#stopped) return
+    this.#stopped = true
+    abort(this.#controller, aborted)
+    this.#owner.stopping?.()
     this.#finish({ at: 'stopped' })
   }
 
@@ -158,7 +175,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   }
 
   fed(failure: { readonly thrown: unknown; readonly of: 'source' | 'encoding' } | null): void {
-    if (this.#controller.signal.aborted) return // whose end is not the source's
+    if (this.#stopped) return // whose end is not the source's
     this.#finish(failure ? { at: 'failed', ...failure } : { at: 'returned' })
   }
 
@@ -167,19 +184,16 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     const { clock, desk } = this.#deps
     return reportLag(feeding, clock, latest =>
       this.#replies
-        .lag(() => (this.#controller.signal.aborted ? null : latest()))
+        .lag(() => (this.#stopped ? null : latest()))
         .catch((thrown: unknown) => void desk.report(thrown, this.#task.origin())),
     )
   }
 
   /** Calls the procedure, and has what it returns run. */
-  #start(): Promise<Source> {
-    const opening = this.#open(this.#controller.signal)
-    void this.#run(opening)
-    return opening.then(
-      ({ source }) => source,
-      () => nothing, // #run deals with a set-up that fails
-    )
+  #start(): void {
+    const { signal } = this.#controller as AbortController // let go of by #run at the earliest
+    this.#opening = this.#open(signal)
+    void this.#run(this.#opening)
   }
 
   /** From the procedure's call to an iterator that has not been asked for anything. */
@@ -214,23 +228,31 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     let of: 'set-up' | 'encoding' = 'set-up'
     try {
       const { source, feed, position } = await opening
-      if (this.#controller.signal.aborted) return
+      this.#opening = null
       this.#source = source
+      if (this.#stopped) return
       this.#at = 'running'
       this.#runs = true
       countRunning(this.#deps.counters, this.path, 1)
       of = 'encoding'
       this.#replies.started(position)
-      if (feed) feed(new TopicSink(this, this.#replies, this.#deps.counters))
+      if (feed) this.#attach(feed)
       else void this.#pump(source) // not awaited: this function would be held as long
     } catch (thrown) {
+      this.#opening = null
       this.#fail(thrown, of)
+    }
+  }
+
+  #attach(feed: Feed): void {
+    feed(new TopicSink(this, this.#replies, this.#deps.counters))
+    if (this.#controller instanceof AbortController) {
+      this.#controller = letGo(this.#controller, controller => (this.#controller = controller))
     }
   }
 
   /** Until the source or the client has had enough. Never rejects. */
   async #pump(source: Source): Promise<void> {
-    const { signal } = this.#controller
     let of: 'source' | 'encoding' = 'source'
     try {
       for (;;) {
@@ -239,9 +261,9 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
         // be first again.
         const { room } = this.#replies
         if (room) await room
-        if (signal.aborted) return
+        if (this.#stopped) return
         const result = await source.next()
-        if (signal.aborted) return
+        if (this.#stopped) return
         if (result.done) return this.#finish({ at: 'returned' })
         of = 'encoding'
         this.#replies.next(result.value)
@@ -253,7 +275,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   }
 
   #fail(thrown: unknown, of: 'set-up' | 'source' | 'encoding'): void {
-    if (!this.#controller.signal.aborted) this.#finish({ at: 'failed', thrown, of })
+    if (!this.#stopped) this.#finish({ at: 'failed', thrown, of })
     // Nobody waits for it any more, but a clean-up that fails must not go unheard.
     else this.#reportUnlessAbort(thrown)
   }
@@ -281,8 +303,8 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     counters.subscriptions -= 1
     if (this.#runs) countRunning(counters, this.path, -1)
     this.#observation.end(this.#failure)
-    this.#ended?.settle()
-    this.#onEnd?.()
+    this.#ending?.reach()
+    this.#owner.ended(this)
   }
 
   async #conclude(outcome: Outcome): Promise<void> {
@@ -319,25 +341,25 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
   /** Signal first, then return(), then patience up to the grace period. */
   async #close(): Promise<void> {
-    const { clock, counters, desk, graceMs } = this.#deps
+    const { counters, desk, grace } = this.#deps
     this.stop()
     const closed = this.#return()
     closed.catch(thrown => this.#reportUnlessAbort(thrown))
-    if (await settlesWithin(closed, graceMs, clock)) return
+    if (await grace.settles(closed)) return
     counters.overstayed += 1
     const { path } = this.#task
     const help = 'Wrap what it waits for in withSignal(source, signal), so that its finally can run.'
     desk.report(
-      new SluiceError('OVERSTAYED', `"${path}" did not end within ${graceMs} ms of being told to. ${help}`, {
-        data: { path, graceMs },
+      new SluiceError('OVERSTAYED', `"${path}" did not end within ${grace.ms} ms of being told to. ${help}`, {
+        data: { path, graceMs: grace.ms },
       }),
       this.#task.origin(),
     )
   }
 
   async #return(): Promise<void> {
-    const source = await this.#source
-    await source.return?.()
+    const opened = await this.#opening?.catch(() => null) // #run deals with a set-up that fails
+    await (opened?.source ?? this.#source).return?.()
   }
 
   #reportUnlessAbort(thrown: unknown): void {

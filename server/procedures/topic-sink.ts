@@ -5,8 +5,10 @@ import type { Batch, Replies } from './replies.ts'
 
 /** Whose topic it is. */
 export interface SinkOwner {
-  /** After this nothing is taken; it also ends the feed by itself. */
-  readonly signal: AbortSignal
+  /** Nothing is taken any more; the feed ends by itself. */
+  readonly stopped: boolean
+  /** What its procedure was given to end the stream by, which it has no need of now. */
+  readonly signal: AbortSignal | undefined
   /** Nothing is taken any more, for an event could not be encoded: the feed is to end. */
   sinkFailed(): void
   /** The feed has ended: with an error of its own, of encoding, or with none. */
@@ -30,7 +32,7 @@ export class TopicSink implements Sink<unknown> {
     this.#counters = counters
   }
 
-  get signal(): AbortSignal {
+  get signal(): AbortSignal | undefined {
     return this.#owner.signal
   }
 
@@ -47,7 +49,7 @@ export class TopicSink implements Sink<unknown> {
   }
 
   push(batch: Batch<unknown>): void {
-    if (this.#failure || this.#owner.signal.aborted) return
+    if (this.#failure || this.#owner.stopped) return
     try {
       this.#push(batch)
     } catch (thrown) {

@@ -10,7 +10,7 @@ export interface Sink<Item> {
   /** Nothing more comes: the stream has ended by itself or was told to (null), or has failed. Called once. */
   ended(failure: { readonly thrown: unknown } | null): void
   /** A signal after which it calls `return()` by itself, so that the stream need not listen to it. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Null while there is room for more; else a promise that settles when there is again, or nobody wants more. */
   readonly room: Promise<void> | null
   /** How many items it takes while there is room; left out by those who take any batch. */

@@ -99,7 +99,7 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
     this.#sink = sink
     this.#reader.tally = sink.tally
     sink.tally?.feeding.add(this)
-    if (this.#signal === sink.signal) this.#deafen()
+    if (this.#signal && this.#signal === sink.signal) this.#deafen()
     sink.fedBy?.(this)
     void this.#catchUp(sink, true)
   }

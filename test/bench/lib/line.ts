@@ -42,7 +42,8 @@ export class Line {
 
   /** Says something in a WebSocket message, and waits for the answer. */
   async exchange(exchange: Exchange, id: number): Promise<void> {
-    const heard = exchange.hear === undefined ? undefined : this.hear(exchange.hear.replaceAll('{id}', String(id)))
+    const heard =
+      exchange.hear === undefined ? undefined : this.hear(exchange.hear.replaceAll('{id}', String(id)))
     this.say(exchange, id)
     await heard
   }

@@ -1,8 +1,9 @@
 /**
  * One timer for all who wait equally long, in place of one for each (a timer with its callback: 500 B; a place in
- * here: 60 B; Node 20). Who began to wait first is the first whose time is up.
+ * here: 60 B; Node 20). Who began to wait first is the first whose time is up. The timer runs on when the last one has
+ * left, for the next one is likely to come soon: it fires once more, and finds nobody.
  */
-import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Clock, Timer } from '../shared/clock.ts'
 
 export class Rota<Member> {
   readonly #ms: number
@@ -27,9 +28,7 @@ export class Rota<Member> {
   }
 
   delete(member: Member): void {
-    if (!this.#waiting.delete(member) || this.#waiting.size > 0) return
-    this.#timer?.cancel()
-    this.#timer = null
+    this.#waiting.delete(member)
   }
 
   #arm(): void {
