@@ -4,7 +4,7 @@
  * Remembered by identity, hence only for what a topic has sealed; any other value is encoded each time.
  */
 import type { AnyTRPCRouter } from '@trpc/server'
-import type { Envelope as RequestEnvelope, Format, Split } from '../../shared/codec/codec.ts'
+import type { ControlType, Envelope as RequestEnvelope, Format, Split } from '../../shared/codec/codec.ts'
 import { jsonFormat } from '../../shared/codec/json.ts'
 import { byteLengthOf } from '../bytes.ts'
 import type { Counters } from '../observe/counters.ts'
@@ -86,10 +86,12 @@ export class EncodedMessages {
   readonly #split: Split
   readonly #counted: Counters['encodings']
   readonly #tails = new WeakMap<Envelope<unknown>, Piece>()
+  readonly #controls: Readonly<Record<ControlType, Piece>>
   readonly #batches: RememberedBatches
 
   constructor(split: Split, counted: Counters['encodings']) {
     this.#split = split
+    this.#controls = { started: split.controlTail('started'), stopped: split.controlTail('stopped') }
     this.#counted = counted
     this.#batches = new RememberedBatches(counted)
   }
@@ -119,6 +121,11 @@ export class EncodedMessages {
    */
   toUntracked(head: Head, data: unknown): Piece {
     return this.#split.join(head.piece, this.#split.untrackedTail(data))
+  }
+
+  /** A message that says nothing but that. */
+  toControl(head: Head, type: ControlType): Piece {
+    return this.#split.join(head.piece, this.#controls[type])
   }
 
   /** A batch as messages, packed. @throws as `toMessage` does. */

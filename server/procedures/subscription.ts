@@ -42,7 +42,7 @@ import { TopicSink, type SinkOwner } from './topic-sink.ts'
 /** What a subscription is to do. */
 export interface SubscriptionTask {
   readonly path: string
-  /** Calls the procedure; settles with what its resolver returned. Called once. */
+  /** Calls the procedure; settles with what its resolver returned. Called once, and never throws. */
   invoke(signal: AbortSignal): Promise<unknown>
   /** Where errors come from, as far as it is known by then. */
   origin(): Origin
@@ -96,8 +96,8 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   #stopped = false
   /** Its release by who watches over it. */
   readonly #release: (() => void) | null
-  /** What the procedure is to return; null once it has. */
-  #opening: Promise<Opened> | null = null
+  /** Until the procedure has returned, or failed. */
+  #settingUp: Promise<void> | null = null
   /** What it has returned. */
   #source: Source = nothing
   #at: 'setting up' | 'running' | 'ending' | 'ended' = 'setting up'
@@ -123,7 +123,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     this.#observation = deps.observers.begin(task.origin())
     this.#release = deps.authority?.watch(this) ?? null
     deps.counters.subscriptions += 1
-    this.#observation.run(() => this.#start())
+    this.#settingUp = this.#observation.run(() => this.#start())
   }
 
   /** Settles when it has ended, clean-up included, or overstayed; never rejects. */
@@ -171,7 +171,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   }
 
   sinkFailed(): void {
-    void this.#return() // never rejects: it is a topic's
+    void this.#return()
   }
 
   fed(failure: { readonly thrown: unknown; readonly of: 'source' | 'encoding' } | null): void {
@@ -189,19 +189,33 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     )
   }
 
-  /** Calls the procedure, and has what it returns run. */
-  #start(): void {
-    const { signal } = this.#controller as AbortController // let go of by #run at the earliest
-    this.#opening = this.#open(signal)
-    void this.#run(this.#opening)
+  /** Calls the procedure, and has what it returns run. Never rejects. */
+  async #start(): Promise<void> {
+    const { signal } = this.#controller as AbortController // let go of at the end of this, at the earliest
+    let of: 'set-up' | 'encoding' = 'set-up'
+    try {
+      const { source, feed, position } = await this.#open(await this.#task.invoke(signal), signal)
+      this.#settingUp = null
+      this.#source = source
+      if (this.#stopped) return
+      this.#at = 'running'
+      this.#runs = true
+      countRunning(this.#deps.counters, this.path, 1)
+      of = 'encoding'
+      this.#replies.started(position)
+      if (feed) this.#attach(feed)
+      else void this.#pump(source) // not awaited: this function would be held as long
+    } catch (thrown) {
+      this.#settingUp = null
+      this.#fail(thrown, of)
+    }
   }
 
-  /** From the procedure's call to an iterator that has not been asked for anything. */
-  async #open(signal: AbortSignal): Promise<Opened> {
-    const result = await this.#task.invoke(signal)
+  /** From what the procedure has returned to an iterator that has not been asked for anything. */
+  #open(result: unknown, signal: AbortSignal): Opened | Promise<Opened> {
     if (isObservable(result)) {
       // Converting subscribes at once, which must not happen for somebody who has left.
-      const source = signal.aborted
+      const source = this.#stopped
         ? nothing
         : observableToAsyncIterable(result, signal)[Symbol.asyncIterator]()
       return { source, feed: null, position: null }
@@ -213,35 +227,10 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
         message: `Subscription ${this.#task.path} did not return an observable or a AsyncGenerator`,
       })
     }
-    const position = this.#task.tellPosition && !signal.aborted ? positionOf(iterable) : null
+    const begins = this.#task.tellPosition && !this.#stopped ? positionOf(iterable) : null
     const source = iterable[Symbol.asyncIterator]()
-    try {
-      return { source, feed: feedOf(iterable), position: await position }
-    } catch (thrown) {
-      await source.return?.()
-      throw thrown
-    }
-  }
-
-  /** Never rejects. */
-  async #run(opening: Promise<Opened>): Promise<void> {
-    let of: 'set-up' | 'encoding' = 'set-up'
-    try {
-      const { source, feed, position } = await opening
-      this.#opening = null
-      this.#source = source
-      if (this.#stopped) return
-      this.#at = 'running'
-      this.#runs = true
-      countRunning(this.#deps.counters, this.path, 1)
-      of = 'encoding'
-      this.#replies.started(position)
-      if (feed) this.#attach(feed)
-      else void this.#pump(source) // not awaited: this function would be held as long
-    } catch (thrown) {
-      this.#opening = null
-      this.#fail(thrown, of)
-    }
+    const feed = feedOf(iterable)
+    return begins ? openAt(begins, source, feed) : { source, feed, position: null }
   }
 
   #attach(feed: Feed): void {
@@ -291,7 +280,9 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   async #end(outcome: Outcome): Promise<void> {
     const { counters, desk } = this.#deps
     try {
-      await this.#conclude(outcome)
+      const closes = outcome.at === 'stopped' || this.#say(outcome)
+      if (closes) await this.#close()
+      if (outcome.at === 'stopped') this.#replies.stopped()
     } catch (failure) {
       // The last word itself could not be said, by an encoder that takes not even that.
       this.#failure = failure
@@ -307,29 +298,20 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     this.#owner.ended(this)
   }
 
-  async #conclude(outcome: Outcome): Promise<void> {
-    switch (outcome.at) {
-      case 'returned':
-        this.#replies.returned()
-        return
-      case 'stopped':
-        await this.#close()
-        this.#replies.stopped()
-        return
-      case 'failed': {
-        const { thrown, of } = outcome
-        this.#failure = thrown
-        if (isSluiceError(thrown)) this.#count(thrown)
-        const quiet = this.#task.abortErrorEnds && of === 'source' && isAbortError(thrown)
-        if (!quiet) this.#replies.error(this.#deps.desk.handle(thrown, this.#task.origin()))
-        // As tRPC has it: an error of the source is followed by `stopped`, one of the set-up or the encoder is not.
-        if (of === 'source') this.#replies.stopped()
-        if (of !== 'set-up') await this.#close()
-        return
-      }
-      default:
-        outcome satisfies never
+  /** The last words of one that ends by itself. Returns whether its source is to be closed after them. */
+  #say(outcome: Exclude<Outcome, { at: 'stopped' }>): boolean {
+    if (outcome.at === 'returned') {
+      this.#replies.returned()
+      return false
     }
+    const { thrown, of } = outcome
+    this.#failure = thrown
+    if (isSluiceError(thrown)) this.#count(thrown)
+    const quiet = this.#task.abortErrorEnds && of === 'source' && isAbortError(thrown)
+    if (!quiet) this.#replies.error(this.#deps.desk.handle(thrown, this.#task.origin()))
+    // As tRPC has it: an error of the source is followed by `stopped`, one of the set-up or the encoder is not.
+    if (of === 'source') this.#replies.stopped()
+    return of !== 'set-up'
   }
 
   /** What a topic says by an error, whether it pushes or an application's generator has passed it on. */
@@ -343,9 +325,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   async #close(): Promise<void> {
     const { counters, desk, grace } = this.#deps
     this.stop()
-    const closed = this.#return()
-    closed.catch(thrown => this.#reportUnlessAbort(thrown))
-    if (await grace.settles(closed)) return
+    if (await grace.settles(this.#return())) return
     counters.overstayed += 1
     const { path } = this.#task
     const help = 'Wrap what it waits for in withSignal(source, signal), so that its finally can run.'
@@ -357,9 +337,14 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     )
   }
 
+  /** Never rejects. */
   async #return(): Promise<void> {
-    const opened = await this.#opening?.catch(() => null) // #run deals with a set-up that fails
-    await (opened?.source ?? this.#source).return?.()
+    try {
+      if (this.#settingUp) await this.#settingUp
+      await this.#source.return?.()
+    } catch (thrown) {
+      this.#reportUnlessAbort(thrown)
+    }
   }
 
   #reportUnlessAbort(thrown: unknown): void {
@@ -370,6 +355,16 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
 /** As abort() makes it, but for the stack, which took 10 µs of the 200 that a short subscription costs (Node 20). */
 const aborted = Object.freeze(new DOMException('This operation was aborted', 'AbortError'))
+
+/** Where a source begins is known a little later. Rejects after the source was closed, if that cannot be said. */
+async function openAt(begins: Promise<string>, source: Source, feed: Feed | null): Promise<Opened> {
+  try {
+    return { source, feed, position: await begins }
+  } catch (thrown) {
+    await source.return?.()
+    throw thrown
+  }
+}
 
 const nothing: Source = {
   next: () => Promise.resolve({ done: true, value: undefined }),

@@ -32,6 +32,12 @@ export interface Circumstances {
   readonly lag: boolean
 }
 
+/** What only its call needs of a request. */
+interface CallDetails extends Circumstances {
+  readonly lastEventId: string | undefined
+  readonly context: Context | Promise<Context>
+}
+
 /** A request as it is kept while its subscription runs: without the message that it came in. */
 export class Task implements SubscriptionTask {
   readonly path: string
@@ -40,12 +46,7 @@ export class Task implements SubscriptionTask {
   readonly #lag: boolean
   readonly #caller: Caller
   /** What only the call needs; null after it. */
-  #call:
-    | (Circumstances & {
-        readonly lastEventId: string | undefined
-        readonly context: Context | Promise<Context>
-      })
-    | null
+  #call: CallDetails | null
 
   /** @param context the caller's; its error is the answer to every request. */
   constructor(
@@ -81,12 +82,19 @@ export class Task implements SubscriptionTask {
     return { req, type: this.#type, path: this.path, input: this.#input, ctx }
   }
 
-  async invoke(signal: AbortSignal): Promise<unknown> {
-    if (!this.#call) throw new SluiceError('INTERNAL', 'A task was to be done twice.')
-    const { again, batchIndex, context, idempotencyKey, lastEventId } = this.#call
+  invoke(signal: AbortSignal): Promise<unknown> {
+    if (!this.#call) return Promise.reject(new SluiceError('INTERNAL', 'A task was to be done twice.'))
+    const call = this.#call
     this.#call = null
-    const made = await context
-    if (!made.ok) throw made.error
+    const { context } = call
+    return context instanceof Promise
+      ? context.then(made => this.#invoke(call, made, signal))
+      : this.#invoke(call, context, signal)
+  }
+
+  #invoke(details: CallDetails, made: Context, signal: AbortSignal): Promise<unknown> {
+    if (!made.ok) return Promise.reject(made.error)
+    const { again, batchIndex, idempotencyKey, lastEventId } = details
     const { deps, ctx } = this.#caller
     const input = () => Promise.resolve(this.#input)
     const call = { path: this.path, type: this.#type, ctx, signal, batchIndex, input }
