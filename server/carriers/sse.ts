@@ -15,7 +15,7 @@ import { withLastEventId } from '../procedures/call.ts'
 import { callSubscription } from '../procedures/call-subscription.ts'
 import type { Origin } from '../procedures/present-error.ts'
 import { Subscription, type SubscriptionOwner, type SubscriptionTask } from '../procedures/subscription.ts'
-import type { Connection } from '../session/connections.ts'
+import type { Connection, Feeding } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { Outlet } from '../session/outlet.ts'
 import { EventStream, type EventStreamOwner } from './event-stream.ts'
@@ -77,6 +77,11 @@ export class SseConnection
 
   get bufferedBytes(): number {
     return this.#outlet?.bufferedBytes ?? 0
+  }
+
+  feeding(): Iterable<Feeding> {
+    const { feeding } = this.#subscription
+    return feeding ? [feeding] : []
   }
 
   get busy(): boolean {

@@ -17,7 +17,7 @@ import { streamPath } from '../../shared/protocol/stream.ts'
 import { findProcedure } from '../procedures/call.ts'
 import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import { Answers, MessageWriter, type Correspondent } from '../session/answers.ts'
-import type { Connection } from '../session/connections.ts'
+import type { Connection, Feeding } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { toRefusal } from '../session/frames.ts'
 import { parseRequest } from '../session/incoming.ts'
@@ -102,6 +102,10 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
 
   get bufferedBytes(): number {
     return this.#response?.outlet.bufferedBytes ?? 0
+  }
+
+  feeding(): Iterable<Feeding> {
+    return this.#subscriptions.feeding()
   }
 
   get busy(): boolean {

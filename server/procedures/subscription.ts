@@ -103,6 +103,9 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   #at: 'setting up' | 'running' | 'ending' | 'ended' = 'setting up'
   /** Whether it is among the running ones of its path. */
   #runs = false
+  /** Who pushes to it, if it is pushed to. */
+  #feeding: Feeding | null = null
+  #lagReport: Disposable | null = null
   /** What it ended with. */
   #failure: unknown = null
   /** There once somebody waits for its end. */
@@ -179,10 +182,16 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     this.#finish(failure ? { at: 'failed', ...failure } : { at: 'returned' })
   }
 
-  watch(feeding: Feeding): Disposable | null {
-    if (!this.#task.tellLag) return null
+  /** Whom to ask how far behind it is; null where nobody knows. */
+  get feeding(): Feeding | null {
+    return this.#feeding
+  }
+
+  fedBy(feeding: Feeding): void {
+    this.#feeding = feeding
+    if (!this.#task.tellLag) return
     const { clock, desk } = this.#deps
-    return reportLag(feeding, clock, latest =>
+    this.#lagReport = reportLag(feeding, clock, latest =>
       this.#replies
         .lag(() => (this.#stopped ? null : latest()))
         .catch((thrown: unknown) => void desk.report(thrown, this.#task.origin())),
@@ -273,6 +282,8 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   #finish(outcome: Outcome): void {
     if (this.#at === 'ending' || this.#at === 'ended') return
     this.#at = 'ending'
+    this.#feeding = null
+    this.#lagReport?.[Symbol.dispose]()
     void this.#observation.run(() => this.#end(outcome))
   }
 

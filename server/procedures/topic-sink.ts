@@ -13,8 +13,8 @@ export interface SinkOwner {
   sinkFailed(): void
   /** The feed has ended: with an error of its own, of encoding, or with none. */
   fed(failure: { readonly thrown: unknown; readonly of: 'source' | 'encoding' } | null): void
-  /** Keeps an eye on how far behind it is, until it is disposed of; null where nobody wants to know. */
-  watch(feeding: Feeding): Disposable | null
+  /** Whom to ask how far behind it is. */
+  fedBy(feeding: Feeding): void
 }
 
 /** A class, for an object with getters of its own has a shape of its own, too: 1,500 B each (Node 20). */
@@ -24,7 +24,6 @@ export class TopicSink implements Sink<unknown> {
   readonly #counters: Counters
   /** Why nothing is taken any more. */
   #failure: { readonly thrown: unknown } | null = null
-  #watching: Disposable | null = null
 
   constructor(owner: SinkOwner, replies: Replies, counters: Counters) {
     this.#owner = owner
@@ -59,11 +58,10 @@ export class TopicSink implements Sink<unknown> {
   }
 
   fedBy(feeding: Feeding): void {
-    this.#watching = this.#owner.watch(feeding)
+    this.#owner.fedBy(feeding)
   }
 
   ended(failure: { readonly thrown: unknown } | null): void {
-    this.#watching?.[Symbol.dispose]()
     if (failure) this.#owner.fed({ ...failure, of: 'source' })
     else this.#owner.fed(this.#failure && { ...this.#failure, of: 'encoding' })
   }

@@ -3,6 +3,7 @@
  * Messages are handled concurrently, as they come. Wire: docs/wire.md, section 2.
  */
 import { TRPCError } from '@trpc/server'
+import type { Feeding } from '../topics/sink.ts'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { Timer } from '../../shared/clock.ts'
 import type { Format } from '../../shared/codec/codec.ts'
@@ -113,6 +114,10 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
 
   get bufferedBytes(): number {
     return this.#outlet.bufferedBytes
+  }
+
+  feeding(): Iterable<Feeding> {
+    return this.#subscriptions.feeding()
   }
 
   get busy(): boolean {

@@ -7,6 +7,7 @@ import { SluiceError } from '../../shared/errors.ts'
 import { countRefusal } from '../observe/counters.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Replies } from '../procedures/replies.ts'
+import type { Feeding } from '../topics/sink.ts'
 import {
   Subscription,
   type SubscriptionDeps,
@@ -58,6 +59,11 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
     return subscription
   }
 
+  /** Those that are pushed to. */
+  *feeding(): Iterable<Feeding> {
+    for (const { feeding } of this.#all()) if (feeding) yield feeding
+  }
+
   /** Ends one. An id that is not in use is nothing to complain about: its stream may just have ended by itself. */
   stop(id: RequestId): void {
     this.#find(id)?.stop()
@@ -66,8 +72,7 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
   /** Ends all; settles when all have ended, or overstayed. What is started later is ended at once. */
   async close(): Promise<void> {
     this.#closed = true
-    const running = [...(this.#only ? [this.#only] : []), ...(this.#others?.values() ?? [])]
-    await Promise.all(running.map(each => each[Symbol.asyncDispose]()))
+    await Promise.all(this.#all().map(each => each[Symbol.asyncDispose]()))
   }
 
   ended(subscription: Subscription): void {
@@ -75,6 +80,10 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
     if (this.#only === subscription) this.#only = null
     else if (id !== null) this.#others?.delete(id)
     if (id !== null) this.#owner?.freed(id)
+  }
+
+  #all(): Subscription[] {
+    return [...(this.#only ? [this.#only] : []), ...(this.#others?.values() ?? [])]
   }
 
   #find(id: RequestId): Subscription | undefined {

@@ -23,8 +23,6 @@ export interface Sink<Item> {
 
 /** What topics count for whoever they push to: plain numbers, written where things happen. */
 export interface Tally {
-  /** Those who are being pushed to: asked when somebody looks, so that keeping them costs nothing per event. */
-  readonly feeding: Set<Feeding>
   /** Subscribers that came back with a cursor, by where their next events were found. */
   readonly resumes: {
     /** In memory, or there was nothing to catch up with. */
@@ -49,7 +47,6 @@ export interface Feeding {
 
 export function createTally(): Tally {
   return {
-    feeding: new Set(),
     resumes: { ring: 0, store: 0, missed: 0 },
     dropped: { conflate: 0, dropOldest: 0 },
   }

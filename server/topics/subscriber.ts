@@ -98,7 +98,6 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
   feed(sink: Sink<unknown>): void {
     this.#sink = sink
     this.#reader.tally = sink.tally
-    sink.tally?.feeding.add(this)
     if (this.#signal && this.#signal === sink.signal) this.#deafen()
     sink.fedBy?.(this)
     void this.#catchUp(sink, true)
@@ -171,7 +170,6 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
   }
 
   #endFeed(sink: Sink<unknown>, failure: { readonly thrown: unknown } | null): void {
-    sink.tally?.feeding.delete(this)
     this.#end()
     sink.ended(failure)
   }

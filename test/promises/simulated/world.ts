@@ -249,12 +249,9 @@ export class World {
     }
     await Promise.all(this.#ending)
     await this.turn() // what a subscription was in the middle of, comes to its end
-    const { subscriptions, tally, overstayed } = this.deps.counters
-    expect({ subscriptions, overstayed, feeding: tally.feeding.size }).toEqual({
-      subscriptions: 0,
-      overstayed: 0,
-      feeding: 0,
-    })
+    const { subscriptions, overstayed } = this.deps.counters
+    const feeding = this.#connections.flatMap(connection => [...connection.subscriptions.feeding()])
+    expect({ subscriptions, overstayed, feeding }).toEqual({ subscriptions: 0, overstayed: 0, feeding: [] })
     await this.clock.advance(1_000) // the grace of those that have ended is over then, too
     await this.#store.close()
     expect(this.clock.pending).toBe(0)
