@@ -1,7 +1,7 @@
 /** The outbox: what was said while there was no connection is done, once, in order, however often it has to be sent. */
 import { initTRPC, TRPCError } from '@trpc/server'
 import { sluiceLink } from 'trpc-sluice/client'
-import { createOutbox, memoryOutboxStorage, type OutboxOptions } from 'trpc-sluice/outbox'
+import { createOutbox, memoryOutboxStorage, type OutboxOptions, type OutboxStorage } from 'trpc-sluice/outbox'
 import { idempotent, memoryStore } from 'trpc-sluice/server'
 import { isSluiceError } from 'trpc-sluice/shared'
 import { createFakeClock, createHarness, eventually, seededRandom } from 'trpc-sluice/testing'
@@ -41,6 +41,24 @@ async function start(transport: 'websocket' | 'sse' = 'websocket') {
     return { outbox, ...harness.connect({ outbox }) }
   }
   return { ...app, harness, connect, [Symbol.asyncDispose]: () => harness.close() }
+}
+
+/** A storage whose writing its test can hold up. */
+function createSlowStorage() {
+  const storage = memoryOutboxStorage()
+  const gates = { put: Promise.resolve(), delete: Promise.resolve() }
+  const slow: OutboxStorage = {
+    ...storage,
+    put: mutation => gates.put.then(() => storage.put(mutation)),
+    delete: id => gates.delete.then(() => storage.delete(id)),
+  }
+  /** Holds what is written from now on; returns what lets it go on. */
+  const hold = (what: keyof typeof gates) => {
+    let release = () => {}
+    gates[what] = new Promise(resolve => (release = resolve))
+    return release
+  }
+  return { storage: slow, hold }
 }
 
 const codeOf = (error: unknown) => {
@@ -128,6 +146,49 @@ test('what a page has left behind is sent by the next one, in order; what is ref
   outbox.cancel(failed?.id ?? '')
   expect(outbox.get()).toEqual([])
   await eventually(async () => (await storage.load()).length === 0)
+})
+
+test.each(['websocket', 'sse'] as const)(
+  'an outbox whose link over %s was closed goes on with another one: what waits is sent over that, once, in order',
+  async transport => {
+    await using app = await start(transport)
+    const storage = memoryOutboxStorage()
+    const outbox = createOutbox({ storage })
+    app.harness.proxy.refuse()
+    const first = app.harness.connect({ outbox, retryDelayMs: () => 3_600_000 })
+    const lost = [1, 2, 3].map(n => first.client.add.mutate({ n }).catch(codeOf))
+    const statuses = new Set<string>()
+    outbox.subscribe(() => statuses.add(outbox.get()[0]?.status ?? ''))
+    // Over HTTP it has failed by then, and is to be tried again in an hour.
+    const tried = transport === 'sse' ? 'queued' : 'sending'
+    await eventually(() => statuses.has('sending') && outbox.get()[0]?.status === tried)
+    await first.close()
+    expect(await Promise.all(lost)).toEqual(['LINK_CLOSED', 'LINK_CLOSED', 'LINK_CLOSED'])
+    expect(outbox.get()).toEqual([])
+
+    app.harness.proxy.accept()
+    const { client } = app.harness.connect({ outbox })
+    expect(await client.add.mutate({ n: 4 })).toBe(8)
+    expect(app.done).toEqual([1, 2, 3, 4])
+    expect(outbox.get()).toEqual([])
+    await eventually(async () => (await storage.load()).length === 0)
+  },
+)
+
+test('what is on its way into the storage when the link is closed is sent over the next one', async () => {
+  await using app = await start()
+  const { storage, hold } = createSlowStorage()
+  const outbox = createOutbox({ storage })
+  const first = app.harness.connect({ outbox })
+  const release = hold('put')
+  const lost = first.client.add.mutate({ n: 1 }).catch(codeOf)
+  await first.close()
+  expect(await lost).toBe('LINK_CLOSED')
+  const { client } = app.harness.connect({ outbox })
+  const next = client.add.mutate({ n: 2 })
+  release()
+  expect(await next).toBe(4)
+  expect(app.done).toEqual([1, 2])
 })
 
 test('two pages do not send the same mutation: each sends its own', async () => {
