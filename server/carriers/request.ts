@@ -63,6 +63,11 @@ export async function findSubscription(
   }
 }
 
+/** How many calls a request is for. The path is decoded before tRPC takes it apart. */
+export function countCalls({ url, path }: RequestHead): number {
+  return url.searchParams.get('batch') === '1' ? path.split(/,|%2c/i).length : 1
+}
+
 /** tRPC takes a body only as JSON, except for a GET, which has none. To the letter as it tells them apart. */
 function hasJsonInput(head: RequestHead): boolean {
   const type = head.header('content-type') ?? ''

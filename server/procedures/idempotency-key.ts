@@ -4,20 +4,30 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-const storage = new AsyncLocalStorage<string | undefined>()
+export interface IdempotencyKey {
+  readonly value: string
+  /** How many calls came under it: a header is of all that are in its request. */
+  readonly calls: number
+}
+
+const storage = new AsyncLocalStorage<IdempotencyKey | undefined>()
 
 /** The header of a request over HTTP (draft-ietf-httpapi-idempotency-key-header). */
 export const idempotencyKeyHeader = 'idempotency-key'
 
-/** Runs a call under a key; without one nothing is stored, and nothing costs. */
-export function withIdempotencyKey<Result>(key: string | null | undefined, call: () => Result): Result {
-  return key === null || key === undefined || key === '' ? call() : storage.run(key, call)
+/** Runs so many calls under a key; without one nothing is stored, and nothing costs. */
+export function withIdempotencyKey<Result>(
+  value: string | null | undefined,
+  call: () => Result,
+  calls = 1,
+): Result {
+  return value === null || value === undefined || value === '' ? call() : storage.run({ value, calls }, call)
 }
 
 export function withoutIdempotencyKey<Result>(call: () => Result): Result {
   return storage.run(undefined, call)
 }
 
-export function currentIdempotencyKey(): string | undefined {
+export function currentIdempotencyKey(): IdempotencyKey | undefined {
   return storage.getStore()
 }

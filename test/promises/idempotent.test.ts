@@ -1,7 +1,12 @@
 /** A mutation that may be sent again runs once: whoever repeats it gets the result of the one run. */
 import { createHash } from 'node:crypto'
-import { initTRPC } from '@trpc/server'
+import { createTRPCClient, httpBatchLink, type TRPCClient } from '@trpc/client'
+import { initTRPC, type AnyRouter } from '@trpc/server'
+import superjson from 'superjson'
+import { sluiceLink, type SluiceLinkOptions } from 'trpc-sluice/client'
+import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
 import { expect, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { idempotent, memoryStore, serve, type Store } from 'trpc-sluice/server'
 import { systemClock, type Clock } from 'trpc-sluice/shared'
 import { createFakeClock } from 'trpc-sluice/testing'
@@ -128,6 +133,63 @@ test('a key that was used for something else, or by somebody else, is refused', 
   expect(await app.post('pay', { to: 'bob' }, 'k', 'eve')).toBe('IDEMPOTENCY_CONFLICT')
   expect(await app.post('pay', { to: 'bob' }, 'k'.repeat(201))).toBe('IDEMPOTENCY_CONFLICT')
   expect(app.ran).toEqual(['bob'])
+})
+
+test('a batch is refused under one key, for which of its calls has run could not be told when some are sent again', async () => {
+  await using app = await start()
+  const client = createTRPCClient<typeof app.router>({
+    links: [httpBatchLink({ url: app.served.url, headers: { 'idempotency-key': 'k' } })],
+  })
+  const calls = await Promise.allSettled([
+    client.pay.mutate({ to: 'bob' }),
+    client.other.mutate({ to: 'bob' }),
+  ])
+  for (const call of calls) {
+    expect(call).toMatchObject({
+      status: 'rejected',
+      reason: {
+        data: { sluice: { code: 'IDEMPOTENCY_CONFLICT' } },
+        message: expect.stringContaining('batch of 2'),
+      },
+    })
+  }
+  expect(app.ran).toEqual([])
+  // One that has a batch to itself is told from others by its key.
+  expect(await client.pay.mutate({ to: 'bob' })).toEqual(receipt(1))
+  expect(await client.pay.mutate({ to: 'bob' })).toEqual(receipt(1))
+  expect(app.ran).toEqual(['bob'])
+})
+
+test.each([
+  ['plain JSON', undefined, { to: 'bob', at: new Date(0), cents: -0, note: undefined, of: [undefined] }],
+  [
+    'superjson',
+    superjson,
+    { to: 'bob', at: new Date(0), ids: new Set([1n]), bytes: new Uint8Array([1, 2]), note: undefined },
+  ],
+])('what is sent again by another carrier and codec than %s is the same', async (_, transformer, input) => {
+  const t = initTRPC.create({ ...(transformer && { transformer }) })
+  let runs = 0
+  const router = t.router({
+    pay: t.procedure
+      .input(z.unknown())
+      .use(idempotent({ store: memoryStore() }))
+      .mutation(() => (runs += 1)),
+  })
+  await using served = await serve({ router, port: 0, host: '127.0.0.1', codecs: [msgpackCodec()] })
+  const send = async (input: unknown, way: Pick<SluiceLinkOptions<AnyRouter>, 'transport' | 'codec'>) => {
+    const options = { url: served.url, WebSocket, ...(transformer && { transformer }), ...way }
+    const link = sluiceLink(options as SluiceLinkOptions<AnyRouter>)
+    const client = createTRPCClient({ links: [link] }) as TRPCClient<typeof router>
+    const result = await client.pay.mutate(input, { context: { idempotencyKey: 'k' } })
+    link.close()
+    return result
+  }
+  const { to, ...rest } = input
+  expect(await send(input, { transport: 'websocket', codec: msgpackCodec() })).toBe(1)
+  expect(await send(input, { transport: 'websocket' })).toBe(1)
+  expect(await send({ ...rest, to }, { transport: 'stream' })).toBe(1)
+  await expect(send({ ...rest, to: 'eve' }, { transport: 'stream' })).rejects.toThrow('something else')
 })
 
 test('one that failed may be tried again under its key', async () => {
