@@ -67,6 +67,9 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
   /** Being made, or made; null until the guest has said who it is. */
   #context: Context | Promise<Context> | null = null
   ctx: unknown = undefined
+  /** How often the guest has said who it is, and which of these times `ctx` is of. */
+  #said = 0
+  #heeded = 0
   /** Queries and mutations that have not been answered. */
   #calls = 0
   /** True once the guest was told to leave: what it still says is not listened to. */
@@ -236,7 +239,7 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
 
   async #createContext(readParams: () => TRPCRequestInfo['connectionParams']): Promise<Context> {
     try {
-      this.ctx = await this.#makeContext(readParams())
+      await this.#makeContext(readParams())
       return madeContext
     } catch (thrown) {
       const error = this.#tellOfNone(thrown)
@@ -250,10 +253,14 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
     }
   }
 
-  async #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<unknown> {
+  /** What was said last counts: one that is made only after a later one is let go of. */
+  async #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<void> {
+    const said = (this.#said += 1)
     const ctx = await this.#guest.createContext(toInfo(connectionParams, () => this.#signal))
+    if (said < this.#heeded) return
     this.#expiry?.follow(ctx)
-    return ctx
+    this.#heeded = said
+    this.ctx = ctx
   }
 
   get #signal(): AbortSignal {
@@ -272,7 +279,7 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
   /** The guest says anew who it is. If that fails, what it said before holds until it runs out. */
   async #renew(hello: unknown): Promise<void> {
     try {
-      this.ctx = await this.#makeContext(parseHello(hello))
+      await this.#makeContext(parseHello(hello))
     } catch (thrown) {
       this.#tellOfNone(thrown)
       return

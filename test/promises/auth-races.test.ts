@@ -25,9 +25,10 @@ const lifeMs = 60_000
 /** Who calls itself `late` waits for its context until the gate is opened; a client may say when it runs out. */
 async function start(auth: AuthOptions<User> = {}) {
   const clock = createFakeClock()
-  const gates = { context: createGate(), end: createGate() }
+  const gates = { context: createGate(), renewed: createGate(), end: createGate() }
   const reports: ErrorReport[] = []
   const router = t.router({
+    whoAmI: t.procedure.query(({ ctx }) => ctx.name),
     onTicks: t.procedure.subscription(async function* () {
       yield 'tick'
       await gates.end.opened
@@ -44,13 +45,14 @@ async function start(auth: AuthOptions<User> = {}) {
     async createContext({ info }) {
       const { name = '', until = '' } = info.connectionParams ?? {}
       if (name === 'late') await gates.context.opened
+      if (name === 'ann') setImmediate(gates.renewed.open) // when it counts
       return { name, expiresAt: Number(until) }
     },
   })
   const open = async (name: string, until = lifeMs) => {
     const socket = await RawWebSocket.open(`${served.url}/?connectionParams=1&sluice=1`)
-    const say = (until: number) =>
-      socket.send({ method: 'connectionParams', data: { name, until: String(until) } })
+    const say = (until: number, as = name) =>
+      socket.send({ method: 'connectionParams', data: { name: as, until: String(until) } })
     say(until)
     return { socket, say }
   }
@@ -71,6 +73,23 @@ test('a renewal by what has run out already does not keep the connection beyond 
   await socket.until('CONTEXT_EXPIRED')
   await app.clock.advance(lifeMs - 1_000)
   expect(await socket.closed).toEqual({ code: 4401, reason: 'CONTEXT_EXPIRED' })
+})
+
+test.each([
+  ['a renewal', 'bob'],
+  ['the first word', 'late'],
+])('what a client has said last counts, though %s before it is made sense of later', async (_, first) => {
+  await using app = await start()
+  const { socket, say } = await app.open(first)
+  if (first !== 'late') say(lifeMs, 'late')
+  say(2 * lifeMs, 'ann')
+  await app.gates.renewed.opened
+  app.gates.context.open()
+  socket.send({ id: 1, method: 'query', params: { path: 'whoAmI' } })
+  await socket.until('{"id":1,"result":{"type":"data","data":"ann"}}')
+  await app.clock.advance(lifeMs)
+  socket.send({ id: 2, method: 'query', params: { path: 'whoAmI' } })
+  await socket.until('{"id":2,"result":{"type":"data","data":"ann"}}')
 })
 
 test('a context that is made after its connection has gone is not waited for to run out', async () => {
