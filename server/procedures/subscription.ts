@@ -29,6 +29,7 @@ import type { CallObservers, Observation } from '../observe/calls.ts'
 import { countRunning, type Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
 import { feedOf, type Feed, type Feeding } from '../topics/sink.ts'
+import { roomUnder } from '../topics/stall.ts'
 import type { Encodings } from './encodings.ts'
 import type { Ward } from './authority.ts'
 import type { SubscriptionCallDeps } from './call-subscription.ts'
@@ -251,6 +252,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
   /** Until the source or the client has had enough. Never rejects. */
   async #pump(source: Source): Promise<void> {
+    const { signal } = this // which it keeps: it is let go of only where a topic pushes
     let of: 'source' | 'encoding' = 'source'
     try {
       for (;;) {
@@ -258,7 +260,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
         // Once, and not until there is room: who has waited has its turn, or a flood of large events would always
         // be first again.
         const { room } = this.#replies
-        if (room) await room
+        if (room) await (signal ? roomUnder(signal, room, this.#deps.clock) : room)
         if (this.#stopped) return
         const result = await source.next()
         if (this.#stopped) return
