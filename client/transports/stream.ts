@@ -8,7 +8,8 @@
  * again. When such a response turns out to be here well before its end, nobody holds them back any more.
  *
  * A consumer that has no room stops the reading of the response, and so the neighbours on it, too: over HTTP there is
- * no other way to tell the server. Nothing is lost, and what is held is bounded.
+ * no other way to tell the server. Nothing is lost, and what is held is bounded. When that has taken too long, it is
+ * let go of, and asks again, after its cursor, when it has taken what it has: then on another response than they.
  */
 import { SluiceError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
@@ -45,6 +46,9 @@ const quietAfterMs = 500
 /** How long a response that we have closed keeps its place: it may still be open for who counts them on the way. */
 const closingMs = 30
 
+/** How long in all a consumer without room may stop its neighbours, in milliseconds. */
+const maxStoppedMs = 500
+
 /** How long the first response is held where responses are held back: it tells soon whether there is a server. */
 const firstHoldMs = 500
 
@@ -59,6 +63,8 @@ interface Entry {
   again: boolean
   /** The consumer has been told that it has started. */
   started: boolean
+  /** How long its neighbours were stopped for it, in milliseconds. */
+  stoppedMs: number
 }
 
 interface Response {
@@ -106,7 +112,7 @@ export class StreamTransport implements Transport {
   subscribe(asked: AskedSubscription): void {
     if (this.#over) return
     if (asked.flow) asked.flow.heeded = true
-    this.#entries.set(asked.id, { asked, on: null, again: false, started: false })
+    this.#entries.set(asked.id, { asked, on: null, again: false, started: false, stoppedMs: 0 })
     this.#book = withAsked(this.#book, asked.id)
     this.#changed()
   }
@@ -168,7 +174,8 @@ export class StreamTransport implements Transport {
     if (this.#over) return
     const facts: Facts = {
       isMovable: id => this.#entries.get(id)?.asked.cursor() !== undefined,
-      quiet: this.#options.clock.now() - this.#changedAt >= quietAfterMs,
+      // One without room would stop whomever it shares a response with.
+      quiet: this.#options.clock.now() - this.#changedAt >= quietAfterMs && !this.#full(),
     }
     for (let action = nextAction(this.#book, facts); action; action = nextAction(this.#book, facts)) {
       if (action.do === 'open') this.#post(action.ids, this.#options.connectTimeoutMs)
@@ -238,18 +245,53 @@ export class StreamTransport implements Transport {
     this.#timers.add(timer)
   }
 
+  /** Those on a response, or all. */
+  #carried(key?: number): Entry[] {
+    return [...this.#entries.values()].filter(({ on }) => key === undefined || on === key)
+  }
+
   /** Those on a response are on none. */
   #takeOff(key: number): Entry[] {
-    const carried = [...this.#entries.values()].filter(({ on }) => on === key)
+    const carried = this.#carried(key)
     for (const entry of carried) entry.on = null
     return carried
   }
 
+  /** One whose consumer has no room. */
+  #full(key?: number): Entry | undefined {
+    return this.#carried(key).find(({ asked }) => asked.flow?.full)
+  }
+
   #room(key: number): Promise<void> | null {
-    for (const { on, asked } of this.#entries.values()) {
-      if (on === key && asked.flow?.full) return asked.flow.whenRoom()
-    }
-    return null
+    const entry = this.#full(key)
+    return entry ? this.#roomFor(entry, key) : null
+  }
+
+  /** Settles when it has room, or its neighbours need not wait for that any more. */
+  async #roomFor(entry: Entry, key: number): Promise<void> {
+    const { clock } = this.#options
+    const from = clock.now()
+    let timer: Timer | undefined
+    const patience = new Promise<void>(resolve => {
+      timer = clock.after(maxStoppedMs - entry.stoppedMs, () => {
+        if (this.#letGo(entry, key)) resolve()
+      })
+    })
+    await Promise.race([entry.asked.flow?.whenRoom(), patience])
+    timer?.cancel()
+    entry.stoppedMs += clock.now() - from
+  }
+
+  /** If it has neighbours, and its response can be replaced by one without it. */
+  #letGo(entry: Entry, key: number): boolean {
+    const carried = this.#carried(key)
+    const alone = carried.length < 2 || !carried.includes(entry)
+    if (this.#over || alone || !carried.every(({ asked }) => asked.cursor() !== undefined)) return false
+    this.#book = without(this.#book, entry.asked.id, { over: false })
+    this.#changed()
+    const why = new SluiceError('CONSUMER_TOO_SLOW', 'The others went on without it.')
+    this.#interrupt([entry], { why, retry: true, served: true })
+    return true
   }
 
   #connected(response: Response): void {

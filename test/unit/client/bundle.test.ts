@@ -28,7 +28,7 @@ describe('what a page loads', () => {
   // What is reached, and little more: who adds to it is to know by how much.
   test('for the link over a WebSocket, and for the stream where there is none, does not grow unnoticed', () => {
     expect(ours.first - bare.first).toBeLessThan(10_600)
-    expect(ours.later['stream']).toBeLessThan(5_400)
+    expect(ours.later['stream']).toBeLessThan(5_600)
   })
 
   test('for the stream, for single SSE responses, and for requests over HTTP comes when it is needed', () => {
