@@ -61,6 +61,8 @@ interface Item {
   readonly length: number
   /** Not sent before: after a crash it has to be known under the same key. */
   kept: boolean
+  /** Nobody is to see it any more, once it is out of the storage. */
+  settled: boolean
   status: OutboxEntry['status']
   error: ClientError | null
   /** Who waits for the answer; null for one of an earlier page. */
@@ -190,12 +192,12 @@ export class Outbox {
    *
    * @throws SluiceError `OUTBOX_FULL`, and whatever the transformer throws.
    */
-  add({ path, input }: Operation, observer: ResultObserver, { clock, serialize }: OutboxRoute): () => void {
+  add({ path, input }: Operation, observer: ResultObserver, route: OutboxRoute): () => void {
     const id = crypto.randomUUID()
-    const length = JSON.stringify(serialize(input))?.length ?? 0
+    const length = lengthOf(input, route)
     this.#checkRoom(length)
-    const stored = { id, path, input, at: clock.now(), owner: this.#owner, number: ++this.#lastNumber }
-    const item: Item = { stored, length, kept: false, status: 'queued', error: null, observer }
+    const stored = { id, path, input, at: route.clock.now(), owner: this.#owner, number: ++this.#lastNumber }
+    const item: Item = { ...untried, stored, length, kept: false, observer }
     this.#items.push(item)
     this.#changed()
     void this.#keep(item)
@@ -218,10 +220,11 @@ export class Outbox {
       await this.#write(() => this.#storage.put(item.stored))
       item.kept = true
       this.#changed()
-      this.#pump()
     } catch (thrown) {
       this.#settle(item, observer => observer.error(TRPCClientError.from(toError(thrown))))
     }
+    if (item.settled) this.#discard(item) // not before: it would have been written after that
+    this.#pump()
   }
 
   async #write(write: () => Promise<void>): Promise<void> {
@@ -317,9 +320,14 @@ export class Outbox {
   /** It is done with, and forgotten. */
   #settle(item: Item, tell: (observer: ResultObserver) => void): void {
     this.#items = this.#items.filter(other => other !== item)
-    this.#write(() => this.#storage.delete(item.stored.id)).catch((thrown: unknown) => this.#report(thrown))
+    item.settled = true
+    if (item.kept) this.#discard(item)
     this.#changed()
     this.#tell(item, tell)
+  }
+
+  #discard({ stored }: Item): void {
+    this.#write(() => this.#storage.delete(stored.id)).catch((thrown: unknown) => this.#report(thrown))
   }
 
   #tell({ observer }: Item, tell: (observer: ResultObserver) => void): void {
@@ -355,7 +363,9 @@ export class Outbox {
     // Anew: until it was ours, its owner may have put more there.
     const left = (await this.#storage.load()).filter(({ owner }) => owners.has(owner))
     if (this.#tenure !== tenure) return
-    const adopted = left.toSorted((a, b) => a.at - b.at || a.number - b.number).map(toItem)
+    const adopted = left
+      .toSorted((a, b) => a.at - b.at || a.number - b.number)
+      .map(stored => toItem(stored, tenure.route))
     // They are older than what waits here.
     this.#items = [...adopted, ...this.#items]
     this.#changed()
@@ -399,9 +409,21 @@ export class Outbox {
   }
 }
 
-function toItem(stored: StoredMutation): Item {
-  const length = JSON.stringify(stored.input)?.length ?? 0
-  return { stored, length, kept: true, status: 'queued', error: null, observer: null }
+/** As JSON, in characters. */
+function lengthOf(input: unknown, { serialize }: OutboxRoute): number {
+  return JSON.stringify(serialize(input))?.length ?? 0
+}
+
+const untried = { kept: true, settled: false, status: 'queued', error: null, observer: null } as const
+
+/** One of an earlier page, which may have had another transformer: what cannot be sent by this one is not tried. */
+function toItem(stored: StoredMutation, route: OutboxRoute): Item {
+  try {
+    return { ...untried, stored, length: lengthOf(stored.input, route) }
+  } catch (thrown) {
+    const error = TRPCClientError.from<AnyRouter>(toError(thrown))
+    return { ...untried, stored, length: 0, status: 'failed', error }
+  }
 }
 
 function toEntry({ stored: { id, path, input, at }, status, kept, error }: Item): OutboxEntry {

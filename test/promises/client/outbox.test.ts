@@ -4,6 +4,7 @@ import { sluiceLink } from 'trpc-sluice/client'
 import { createOutbox, memoryOutboxStorage, type OutboxOptions, type OutboxStorage } from 'trpc-sluice/outbox'
 import { idempotent, memoryStore } from 'trpc-sluice/server'
 import { isSluiceError } from 'trpc-sluice/shared'
+import superjson from 'superjson'
 import { createFakeClock, createHarness, eventually, seededRandom } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -44,8 +45,7 @@ async function start(transport: 'websocket' | 'sse' = 'websocket') {
 }
 
 /** A storage whose writing its test can hold up. */
-function createSlowStorage() {
-  const storage = memoryOutboxStorage()
+function createSlowStorage(storage = memoryOutboxStorage()) {
   const gates = { put: Promise.resolve(), delete: Promise.resolve() }
   const slow: OutboxStorage = {
     ...storage,
@@ -59,6 +59,31 @@ function createSlowStorage() {
     return release
   }
   return { storage: slow, hold }
+}
+
+/** A page with the storage that it shares with the next one: once it is dead, it writes and holds nothing any more. */
+function createMortalPage() {
+  const storage = memoryOutboxStorage()
+  const { storage: slow, hold } = createSlowStorage(storage)
+  const held: (() => void)[] = []
+  let dead = false
+  const never = new Promise<never>(() => {})
+  const unlessDead = <T>(write: () => Promise<T>) => (dead ? never : write())
+  const own: OutboxStorage = {
+    load: () => slow.load(),
+    put: mutation => unlessDead(() => slow.put(mutation)),
+    delete: id => unlessDead(() => slow.delete(id)),
+    async claim(owner) {
+      const release = await storage.claim(owner)
+      if (release) held.push(release)
+      return release
+    },
+  }
+  const die = () => {
+    dead = true
+    for (const release of held) release()
+  }
+  return { page: { storage: own, hold }, die, storage }
 }
 
 const codeOf = (error: unknown) => {
@@ -189,6 +214,102 @@ test('what is on its way into the storage when the link is closed is sent over t
   release()
   expect(await next).toBe(4)
   expect(app.done).toEqual([1, 2])
+})
+
+test.each([
+  { crash: 'before it was stored', stored: 0, done: [] },
+  { crash: 'before it was sent', stored: 1, done: [1] },
+  { crash: 'before its answer was taken note of', stored: 1, done: [1] },
+])('a page that crashes $crash leaves nothing half done', async ({ crash, stored, done }) => {
+  await using app = await start()
+  const { page, die, storage } = createMortalPage()
+  const unsent = crash === 'before it was sent'
+  if (crash === 'before it was stored') page.hold('put')
+  if (unsent) app.harness.proxy.refuse()
+  if (crash.includes('answer')) page.hold('delete')
+  const first = app.connect({ storage: page.storage })
+  const lost = first.client.add.mutate({ n: 1 })
+  if (!unsent) await first.client.hello.query() // it would have been sent by now
+  if (crash.includes('answer')) expect(await lost).toBe(2)
+  else if (unsent) await eventually(() => first.outbox.get()[0]?.kept === true)
+  else expect(first.outbox.get()).toMatchObject([{ kept: false, status: 'queued' }])
+  expect(app.done).toEqual(crash.includes('answer') ? [1] : [])
+  die()
+  lost.catch(() => {})
+  await first.close()
+  expect(await storage.load()).toHaveLength(stored)
+
+  app.harness.proxy.accept()
+  const { client } = app.connect({ storage })
+  expect(await client.add.mutate({ n: 2 })).toBe(4)
+  expect(app.done).toEqual([...done, 2])
+  await eventually(async () => (await storage.load()).length === 0)
+})
+
+test('one that cannot be stored is refused, and does not hold up those behind it', async () => {
+  await using app = await start()
+  const storage = memoryOutboxStorage()
+  const first = { fail: () => {} }
+  const failing = new Promise<void>(
+    (_, reject) => (first.fail = () => reject(new Error('The disk is full.'))),
+  )
+  const put: OutboxStorage['put'] = mutation => (mutation.number === 2 ? failing : storage.put(mutation))
+  const { client, outbox } = app.connect({ storage: { ...storage, put } })
+  await client.add.mutate({ n: 0 })
+  const refused = client.add.mutate({ n: 1 })
+  const behind = client.add.mutate({ n: 2 })
+  await eventually(() => outbox.get()[1]?.kept === true)
+  first.fail()
+  await expect(refused).rejects.toThrow('The disk is full.')
+  expect(await behind).toBe(4)
+  expect(app.done).toEqual([0, 2])
+})
+
+test('one that is taken back on its way into the storage is not sent by the next page', async () => {
+  await using app = await start()
+  const { storage, hold } = createSlowStorage()
+  const first = app.connect({ storage })
+  const release = hold('put')
+  const taken = first.client.add.mutate({ n: 1 }).catch(codeOf)
+  first.outbox.cancel(first.outbox.get()[0]?.id ?? '')
+  expect(await taken).toBe('OUTBOX_CANCELLED')
+  await first.client.hello.query() // a delete that did not wait is done by now
+  release()
+  await first.client.add.mutate({ n: 2 })
+  await first.close()
+  await app.connect({ storage }).client.add.mutate({ n: 3 })
+  expect(app.done).toEqual([2, 3])
+})
+
+test('what only the transformer can put into JSON is sent by the next page as well', async () => {
+  const done: bigint[] = []
+  const t = initTRPC.create({ transformer: superjson })
+  const router = t.router({
+    add: t.procedure.input(z.bigint()).mutation(({ input }) => void done.push(input)),
+  })
+  await using harness = await createHarness({ router, transformer: superjson })
+  const storage = memoryOutboxStorage()
+  harness.proxy.refuse()
+  const outbox = createOutbox({ storage })
+  const first = harness.connect({ outbox })
+  const lost = first.client.add.mutate(1n).catch(codeOf)
+  await eventually(() => outbox.get()[0]?.kept === true)
+  await first.close()
+  expect(await lost).toBe('LINK_CLOSED')
+  harness.proxy.accept()
+  await harness.connect({ outbox: createOutbox({ storage }) }).client.add.mutate(2n)
+  expect(done).toEqual([1n, 2n])
+})
+
+test('what an earlier page has left and this one cannot put into words can be seen, and holds up nothing', async () => {
+  await using app = await start()
+  const storage = memoryOutboxStorage()
+  const left = { id: 'left', path: 'add', at: Date.now(), owner: 'an earlier page' }
+  await storage.put({ ...left, input: { n: 1n }, number: 1 })
+  const { client, outbox } = app.connect({ storage })
+  expect(await client.add.mutate({ n: 2 })).toBe(4)
+  expect(outbox.get()).toMatchObject([{ id: 'left', status: 'failed' }])
+  expect(outbox.get()[0]?.error?.message).toContain('BigInt')
 })
 
 test('two pages do not send the same mutation: each sends its own', async () => {
