@@ -15,7 +15,7 @@ import type { AddressOf } from './address.ts'
 import type { CreateContext, NodeRequest } from './context.ts'
 import { refuse, type ResponseHost } from './host.ts'
 import type { Gzip } from './gzip.ts'
-import { countCalls, findSubscription, type RequestHead } from './request.ts'
+import { findSubscription, pathsOf, type RequestHead } from './request.ts'
 import { SseConnection, turnAway, type SseDeps } from './sse.ts'
 import { asksForStream, StreamConnection, type StreamDeps } from './stream.ts'
 
@@ -64,7 +64,7 @@ export async function answer(head: RequestHead | null, ways: Ways, deps: HttpDep
     return
   }
   const request = head && (await findSubscription(deps.desk.router, head))
-  if (!request) return head ? withKeyOf(head, ways.delegate) : ways.delegate()
+  if (!request) return head ? withKeyOf(head, ways.delegate, deps) : ways.delegate()
   const host = await ways.host()
   admit(host, deps, {
     path: request.path,
@@ -74,9 +74,9 @@ export async function answer(head: RequestHead | null, ways: Ways, deps: HttpDep
 }
 
 /** Its header is the key of all that it asks for. */
-function withKeyOf(head: RequestHead, delegate: () => Promise<void>): Promise<void> {
+function withKeyOf(head: RequestHead, delegate: () => Promise<void>, { desk }: HttpDeps): Promise<void> {
   const key = head.header(idempotencyKeyHeader)
-  return withIdempotencyKey(key, delegate, countCalls(head))
+  return key ? withIdempotencyKey(key, pathsOf(desk.router, head), delegate) : delegate()
 }
 
 interface Applicant {

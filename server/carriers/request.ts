@@ -63,9 +63,15 @@ export async function findSubscription(
   }
 }
 
-/** How many calls a request is for. The path is decoded before tRPC takes it apart. */
-export function countCalls({ url, path }: RequestHead): number {
-  return url.searchParams.get('batch') === '1' ? path.split(/,|%2c/i).length : 1
+/** The procedures that a request asks for, taken apart as tRPC does; none if it is malformed, and refused there. */
+export function pathsOf(router: AnyTRPCRouter, { url, path }: RequestHead): string[] {
+  try {
+    const decoded = decodeURIComponent(path)
+    const paths = url.searchParams.get('batch') === '1' ? decoded.split(',') : [decoded]
+    return paths.map(one => toProcedurePath(router, one))
+  } catch {
+    return []
+  }
 }
 
 /** tRPC takes a body only as JSON, except for a GET, which has none. To the letter as it tells them apart. */

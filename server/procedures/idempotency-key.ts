@@ -6,8 +6,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 
 export interface IdempotencyKey {
   readonly value: string
-  /** How many calls came under it: a header is of all that are in its request. */
-  readonly calls: number
+  /** The procedures that were asked for under it: a header is of all that are in its request. */
+  readonly paths: readonly string[]
 }
 
 const storage = new AsyncLocalStorage<IdempotencyKey | undefined>()
@@ -15,19 +15,21 @@ const storage = new AsyncLocalStorage<IdempotencyKey | undefined>()
 /** The header of a request over HTTP (draft-ietf-httpapi-idempotency-key-header). */
 export const idempotencyKeyHeader = 'idempotency-key'
 
-/** Runs so many calls under a key; without one nothing is stored, and nothing costs. */
+/** Runs what was asked for under a key; without one nothing is stored, and nothing costs. */
 export function withIdempotencyKey<Result>(
   value: string | null | undefined,
+  paths: readonly string[],
   call: () => Result,
-  calls = 1,
 ): Result {
-  return value === null || value === undefined || value === '' ? call() : storage.run({ value, calls }, call)
+  return value === null || value === undefined || value === '' ? call() : storage.run({ value, paths }, call)
 }
 
 export function withoutIdempotencyKey<Result>(call: () => Result): Result {
   return storage.run(undefined, call)
 }
 
-export function currentIdempotencyKey(): IdempotencyKey | undefined {
-  return storage.getStore()
+/** The key of a procedure that was asked for. What that calls in its turn are other requests, which have none. */
+export function idempotencyKeyOf(path: string): IdempotencyKey | undefined {
+  const key = storage.getStore()
+  return key?.paths.includes(path) ? key : undefined
 }

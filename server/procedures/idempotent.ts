@@ -15,7 +15,7 @@ import type { Store } from '../stores/store.ts'
 import { packPayload, unpackPayload } from '../topics/payload.ts'
 import { Lease } from '../topics/runs/lease.ts'
 import { digest, fingerprint } from './fingerprint.ts'
-import { currentIdempotencyKey, withoutIdempotencyKey, type IdempotencyKey } from './idempotency-key.ts'
+import { idempotencyKeyOf, withoutIdempotencyKey, type IdempotencyKey } from './idempotency-key.ts'
 
 export interface IdempotentOptions<Context = unknown> {
   /** Where results are remembered: one that all servers share. */
@@ -73,7 +73,7 @@ export function idempotent<Context extends object = object>(options: IdempotentO
   const { store, user, windowMs = 24 * 3_600_000, clock = systemClock } = options
   return experimental_standaloneMiddleware<{ ctx: Context }>().create(
     async ({ ctx, path, getRawInput, next }) => {
-      const current = currentIdempotencyKey()
+      const current = idempotencyKeyOf(path)
       if (current === undefined) return next()
       const key = checkKey(current)
       const log = `idempotent/${digest(key)}`
@@ -97,7 +97,7 @@ export function idempotent<Context extends object = object>(options: IdempotentO
         store.append(log, [{ payload: packPayload(entry), at: clock.now() }], { expectLast, retain })
       await write({ at: 'started', owner, request }, offset)
       await store.expire(log, clock.now() + windowMs)
-      // What it calls in its turn are other requests, which have no key.
+      // It may call itself in its turn.
       const result = await withoutIdempotencyKey(next)
       await write(result.ok ? { at: 'done', data: result.data } : { at: 'failed' }, offset + 1)
       return result
@@ -106,10 +106,11 @@ export function idempotent<Context extends object = object>(options: IdempotentO
 }
 
 /** @throws SluiceError `IDEMPOTENCY_CONFLICT` for a key that is none. */
-function checkKey({ value, calls }: IdempotencyKey): string {
+function checkKey({ value, paths }: IdempotencyKey): string {
   if (value.length > maxKeyLength) throw conflict(value, `is longer than ${maxKeyLength} characters`)
   // Which of them has run could not be told, once some are sent again without the others.
-  if (calls > 1) throw conflict(value, `came with a batch of ${calls}: send each in a request of its own`)
+  if (paths.length > 1)
+    throw conflict(value, `came with a batch of ${paths.length}: send each in a request of its own`)
   return value
 }
 

@@ -99,7 +99,7 @@ export class Task implements SubscriptionTask {
     const input = () => Promise.resolve(this.#input)
     const call = { path: this.path, type: this.#type, ctx, signal, batchIndex, input }
     if (this.#type !== 'subscription') {
-      return withIdempotencyKey(idempotencyKey, () => callProcedure(deps.desk.router, call))
+      return withIdempotencyKey(idempotencyKey, [this.path], () => callProcedure(deps.desk.router, call))
     }
     return callSubscription(deps, call, { again, lastEventId })
   }

@@ -1,6 +1,6 @@
 /** A mutation that may be sent again runs once: whoever repeats it gets the result of the one run. */
 import { createHash } from 'node:crypto'
-import { createTRPCClient, httpBatchLink, type TRPCClient } from '@trpc/client'
+import { createTRPCClient, httpBatchLink, httpLink, type TRPCClient } from '@trpc/client'
 import { initTRPC, type AnyRouter } from '@trpc/server'
 import superjson from 'superjson'
 import { sluiceLink, type SluiceLinkOptions } from 'trpc-sluice/client'
@@ -92,7 +92,7 @@ function createFlaky(store: Store, clock: Clock) {
   })
   const { pay } = router.createCaller({ name: 'ann' })
   return {
-    pay: (key: string) => withIdempotencyKey(key, () => pay()),
+    pay: (key: string) => withIdempotencyKey(key, ['pay'], () => pay()),
     mend: () => (mended = true),
     logOf: (key: string) => `idempotent/${createHash('sha256').update(key).digest('base64url')}`,
   }
@@ -212,24 +212,37 @@ test('one that failed very often is remembered as it ended, and its log stays sh
   expect(state && state.last - state.first).toBe(1)
 })
 
-test('what a mutation calls in its turn has no key of its own', async () => {
-  const clock = createFakeClock()
-  const once = idempotent({ store: memoryStore({ clock }), clock })
-  const inner = t.router({
-    charge: t.procedure
+test.each([true, false])(
+  'what a mutation calls in its turn has no key, be it idempotent itself (%s)',
+  async is => {
+    const clock = createFakeClock()
+    const once = idempotent({ store: memoryStore({ clock }), clock })
+    const charge = t.procedure
       .input(z.string())
       .use(once)
-      .mutation(({ input }) => `charged ${input}`),
-  })
-  const router = t.router({
-    buy: t.procedure.use(once).mutation(async () => {
-      const { charge } = inner.createCaller({ name: 'ann' })
-      return [await charge('a'), await charge('b')]
-    }),
-  })
-  const { buy } = router.createCaller({ name: 'ann' })
-  expect(await withIdempotencyKey('k', () => buy())).toEqual(['charged a', 'charged b'])
-})
+      .mutation(({ input }) => `charged ${input}`)
+    const procedure = is ? t.procedure.use(once) : t.procedure
+    const router = t.router({
+      charge,
+      buy: procedure.input(z.object({})).mutation(async () => {
+        const caller = t.router({ charge }).createCaller({ name: 'ann' })
+        return [await caller.charge('a'), await caller.charge('b')]
+      }),
+    })
+    await using served = await serve({
+      router,
+      port: 0,
+      host: '127.0.0.1',
+      createContext: () => ({ name: 'ann' }),
+    })
+    const headers = { 'idempotency-key': 'k' }
+    const client = createTRPCClient<typeof router>({ links: [httpLink({ url: served.url, headers })] })
+    expect(await client.buy.mutate({})).toEqual(['charged a', 'charged b'])
+    await using socket = await RawWebSocket.open(served.url)
+    socket.send({ id: 1, method: 'mutation', params: { path: 'buy', input: {}, idempotencyKey: 'l' } })
+    await socket.until(JSON.stringify({ id: 1, result: { type: 'data', data: ['charged a', 'charged b'] } }))
+  },
+)
 
 test('a result is remembered across servers and restarts', async () => {
   const folder = await createFolder()
