@@ -96,7 +96,12 @@ export function idempotent<Context extends object = object>(options: IdempotentO
       const write = (entry: Entry, expectLast: number) =>
         store.append(log, [{ payload: packPayload(entry), at: clock.now() }], { expectLast, retain })
       await write({ at: 'started', owner, request }, offset)
-      await store.expire(log, clock.now() + windowMs)
+      try {
+        await store.expire(log, clock.now() + windowMs)
+      } catch (thrown) {
+        await write({ at: 'failed' }, offset + 1) // it has not run
+        throw thrown
+      }
       // It may call itself in its turn.
       const result = await withoutIdempotencyKey(next)
       await write(result.ok ? { at: 'done', data: result.data } : { at: 'failed' }, offset + 1)

@@ -5,7 +5,7 @@ import { initTRPC, type AnyRouter } from '@trpc/server'
 import superjson from 'superjson'
 import { sluiceLink, type SluiceLinkOptions } from 'trpc-sluice/client'
 import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { idempotent, memoryStore, serve, type Store } from 'trpc-sluice/server'
 import { systemClock, type Clock } from 'trpc-sluice/shared'
@@ -210,6 +210,17 @@ test('one that failed very often is remembered as it ended, and its log stays sh
   expect(await caller.pay('k')).toBe(511)
   const { state } = await store.read(caller.logOf('k'), 0, { maxEvents: 1, maxBytes: 1 })
   expect(state && state.last - state.first).toBe(1)
+})
+
+test('one that has not run, because the store failed just before, may be tried again', async () => {
+  const clock = createFakeClock()
+  const store = memoryStore({ clock })
+  vi.spyOn(store, 'expire').mockRejectedValueOnce(new Error('The store is away.'))
+  await using app = await start(clock, store)
+  expect(await app.post('pay', { to: 'bob' }, 'k')).toBe('The store is away.')
+  expect(app.ran).toEqual([])
+  expect(await app.post('pay', { to: 'bob' }, 'k')).toEqual(receipt(1))
+  expect(app.ran).toEqual(['bob'])
 })
 
 test.each([true, false])(
