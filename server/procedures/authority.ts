@@ -5,6 +5,7 @@
 import { TRPCError } from '@trpc/server'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import { isSluiceError, SluiceError } from '../../shared/errors.ts'
+import { settlesWithin } from './grace.ts'
 import type { Origin } from './present-error.ts'
 
 /** A running subscription, as the application sees it. */
@@ -32,6 +33,9 @@ export interface AuthorityOptions {
 
 /** Reviews at the same time: an application looks each one up somewhere. */
 const reviewsAtOnce = 100
+
+/** How long a review waits for the application's answer about one, in milliseconds: it is heeded later, too. */
+const patienceMs = 30_000
 
 export class Authority implements Disposable {
   readonly #options: AuthorityOptions
@@ -79,6 +83,17 @@ export class Authority implements Disposable {
   }
 
   async #review(ward: Ward): Promise<void> {
+    const { clock, report } = this.#options
+    if (await settlesWithin(this.#ask(ward), patienceMs, clock)) return
+    // Or one look-up that hangs would be the end of all reviews.
+    report(
+      new Error(`authorize() has not answered within ${patienceMs} ms about "${ward.path}".`),
+      ward.origin(),
+    )
+  }
+
+  /** Never rejects. */
+  async #ask(ward: Ward): Promise<void> {
     try {
       await this.admit(view(ward))
     } catch (thrown) {

@@ -129,6 +129,31 @@ test('nobody is asked about a subscription before it is known whose it is, nor i
   expect(app.reports).toEqual([])
 })
 
+test('an authorize() that never answers about one does not keep others from being asked about, and is told of', async () => {
+  const asked: string[] = []
+  await using app = await start({
+    async authorize({ ctx: { name } }) {
+      asked.push(name)
+      const again = asked.filter(other => other === name).length > 1
+      if (again && name === 'stuck') await new Promise(() => {})
+      return asked.filter(other => other === name).length < 3
+    },
+    authorizeEveryMs: 1_000,
+  })
+  const stuck = await app.open('stuck', 10 * lifeMs)
+  stuck.socket.subscribe(1, 'onTicks')
+  await stuck.socket.until('tick')
+  const bob = await app.open('bob', 10 * lifeMs)
+  bob.socket.subscribe(1, 'onTicks')
+  await bob.socket.until('tick')
+  await app.clock.advance(1_000)
+  expect(asked).toEqual(['stuck', 'bob', 'stuck', 'bob'])
+  await app.clock.advance(31_000)
+  await bob.socket.until('ACCESS_REVOKED')
+  expect(app.reports[0]).toMatchObject({ path: 'onTicks', ctx: { name: 'stuck' } })
+  expect(app.reports[0]?.error.message).toContain('has not answered within 30000 ms')
+})
+
 test('a subscription that ends while it is asked about has one ending', async () => {
   const verdict = createGate()
   let asked = 0
