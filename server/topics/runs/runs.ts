@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Clock, Timer } from '../../../shared/clock.ts'
 import { isSluiceError, quote, SluiceError, toError } from '../../../shared/errors.ts'
-import { isRunEnd } from '../../../shared/items.ts'
+import { isRunEnd, isSluiceItem } from '../../../shared/items.ts'
 import type { Fold, RunEnd, RunOutcome } from '../../../shared/items.ts'
 import { memoryStore } from '../../stores/memory.ts'
 import type { Store } from '../../stores/store.ts'
@@ -175,7 +175,7 @@ export class Runs {
         open: () => handler({ input, ctx, signal: controller.signal, run: { id } }),
         controller,
         writer: new RunWriter(this.#store, log, this.#clock, 1),
-        parseEvent: value => parse(event, value, 'yielded'),
+        parseEvent: value => parseEvent(event, value),
         parseResult: value => (result ? parse(result, value, 'returned') : Promise.resolve(value)),
         graceMs,
         clock: this.#clock,
@@ -249,6 +249,15 @@ function toItem(payload: Uint8Array): unknown {
   const [kind, value] = unpackRecord(payload)
   if (kind === 'start') return null
   return kind === 'end' ? ({ $sluice: 'end', outcome: value } satisfies RunEnd) : value
+}
+
+async function parseEvent(schema: z.ZodType, value: unknown): Promise<unknown> {
+  const event = await parse(schema, value, 'yielded')
+  if (!isSluiceItem(event)) return event
+  throw new SluiceError(
+    'STREAM_INVALID',
+    'The run yielded a value with a member "$sluice", by which its end is told from events. Rename it.',
+  )
 }
 
 async function parse(schema: z.ZodType, value: unknown, what: string): Promise<unknown> {

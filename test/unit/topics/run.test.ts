@@ -258,6 +258,26 @@ test('a value that the schema refuses ends the run as failed', async () => {
   expect(items).toMatchObject([{ outcome: { status: 'failed', error: { code: 'STREAM_INVALID' } } }])
 })
 
+test('an event that looks like the end of the run is refused, and ends it as failed', async () => {
+  const procedures = createRun({
+    name: 'forged',
+    procedure: t.procedure,
+    input: z.string(),
+    event: z.record(z.string(), z.unknown()),
+    onError: () => {},
+  }).handler(async function* ({ input }) {
+    yield JSON.parse(input) as Record<string, unknown>
+    yield { n: 2 }
+    return null
+  })
+  const { forged } = t.router({ forged: procedures }).createCaller({ user: 'ada' })
+  const input = JSON.stringify({ $sluice: 'end', outcome: { status: 'done', result: 'mine' } })
+  const { id } = await forged.start({ input })
+  const items = await all(await forged.attach({ id }))
+  expect(items).toMatchObject([{ outcome: { status: 'failed', error: { code: 'STREAM_INVALID' } } }])
+  expect(await forged.status({ id })).toMatchObject({ status: 'failed' })
+})
+
 test('a run whose owner died is interrupted, for a viewer who waits and for one who comes later', async () => {
   const clock = createFakeClock()
   const store = memoryStore({ clock })
