@@ -133,9 +133,12 @@ async function play(
         server.heal()
         break
       case 'offline':
+        // Chromium lets the responses go on that are open then; a network that is gone does not.
+        server.proxy.stall()
         await readers.setOffline(true)
         break
       case 'online':
+        server.proxy.resume()
         await readers.setOffline(false)
         break
       case 'reload':
@@ -201,7 +204,7 @@ for (const [index, way] of ways.entries()) {
     { timeout: 0 },
     async () => {
       const tally = createTally()
-      for (const seed of seeds.filter(seed => seed % ways.length === index)) {
+      for (const seed of seeds.filter(seed => Math.abs(seed) % ways.length === index)) {
         const schedule = scheduleOf(seed, way)
         await play(way.address, schedule, tally).catch((error: unknown) => {
           const again = `FAULT_SEED=${seed} FAULT_SCHEDULES=1 npx vitest run --project browser schedules`

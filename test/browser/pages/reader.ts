@@ -47,8 +47,8 @@ const link = sluiceLink<ReadingRouter>({
   transport: (params.get('transport') ?? 'auto') as TransportKind | 'auto', // by the test
   ...(params.has('shared') && { tabs: shareTabs({ identity: 'ann', heartbeatMs: 300, answerMs: 300 }) }),
   // Quick enough that a stall is noticed and overcome within a schedule.
-  heartbeatMs: 150,
-  heartbeatTimeoutMs: 150,
+  heartbeatMs: 200,
+  heartbeatTimeoutMs: 300,
   // A browser makes a page that has failed to open WebSockets wait before each of the next.
   connectTimeoutMs: 1_000,
   backoff: { baseMs: 5, maxMs: 50 },
