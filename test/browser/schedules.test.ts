@@ -199,19 +199,15 @@ function nameOf(fault: Fault): string {
 
 console.log(`${count} schedules, from seed ${firstSeed} on`)
 for (const [index, way] of ways.entries()) {
-  test.concurrent(
-    `over ${way.name}, every tab sees every event once and in order, whatever breaks`,
-    { timeout: 0 },
-    async () => {
-      const tally = createTally()
-      for (const seed of seeds.filter(seed => Math.abs(seed) % ways.length === index)) {
-        const schedule = scheduleOf(seed, way)
-        await play(way.address, schedule, tally).catch((error: unknown) => {
-          const again = `FAULT_SEED=${seed} FAULT_SCHEDULES=1 npx vitest run --project browser schedules`
-          throw new Error(`${again}\nover ${way.name}: ${JSON.stringify(schedule)}`, { cause: error })
-        })
-      }
-      console.log(`${way.name}: ${JSON.stringify(tally)}`)
-    },
-  )
+  test.concurrent(`over ${way.name}, every tab sees every event once and in order, whatever breaks`, async () => {
+    const tally = createTally()
+    for (const seed of seeds.filter(seed => Math.abs(seed) % ways.length === index)) {
+      const schedule = scheduleOf(seed, way)
+      await play(way.address, schedule, tally).catch((error: unknown) => {
+        const again = `FAULT_SEED=${seed} FAULT_SCHEDULES=1 npx vitest run --project browser schedules`
+        throw new Error(`${again}\nover ${way.name}: ${JSON.stringify(schedule)}`, { cause: error })
+      })
+    }
+    console.log(`${way.name}: ${JSON.stringify(tally)}`)
+  })
 }
