@@ -9,6 +9,8 @@ export class Rota<Member> {
   readonly #ms: number
   readonly #clock: Clock
   readonly #due: (member: Member) => void
+  /** Times are kept from here: a small number costs nothing, where a time since 1970 is 16 B for each. */
+  readonly #startedAt: number
   /** Until when each of them waits, in this order. */
   readonly #waiting = new Map<Member, number>()
   #timer: Timer | null = null
@@ -18,12 +20,13 @@ export class Rota<Member> {
     this.#ms = ms
     this.#clock = clock
     this.#due = due
+    this.#startedAt = clock.now()
   }
 
   /** Begins to wait; anew, if it does so already. */
   add(member: Member): void {
     this.#waiting.delete(member)
-    this.#waiting.set(member, this.#clock.now() + this.#ms)
+    this.#waiting.set(member, this.#now() + this.#ms)
     this.#arm()
   }
 
@@ -31,17 +34,21 @@ export class Rota<Member> {
     this.#waiting.delete(member)
   }
 
+  #now(): number {
+    return this.#clock.now() - this.#startedAt
+  }
+
   #arm(): void {
     if (this.#timer) return
     for (const until of this.#waiting.values()) {
-      this.#timer = this.#clock.after(until - this.#clock.now(), () => this.#fire())
+      this.#timer = this.#clock.after(until - this.#now(), () => this.#fire())
       return
     }
   }
 
   #fire(): void {
     this.#timer = null
-    const now = this.#clock.now()
+    const now = this.#now()
     const due: Member[] = []
     for (const [member, until] of this.#waiting) {
       if (until > now) break

@@ -55,14 +55,15 @@ export class Authority implements Disposable {
     })
   }
 
-  /** Keeps an eye on one that has started; returns its release. */
-  watch(ward: Ward): () => void {
+  /** Keeps an eye on one that has started, until it is released. */
+  watch(ward: Ward): void {
     this.#wards.add(ward)
     this.#schedule()
-    return () => {
-      this.#wards.delete(ward)
-      if (this.#wards.size === 0) this[Symbol.dispose]()
-    }
+  }
+
+  release(ward: Ward): void {
+    this.#wards.delete(ward)
+    if (this.#wards.size === 0) this[Symbol.dispose]()
   }
 
   /** Asks about those that `concerns` names; settles when those that may not go on have been told. */

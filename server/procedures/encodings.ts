@@ -37,6 +37,9 @@ export interface Head {
 /** Clients number their requests alike, so a few heads serve most; beyond them, a batch is put together anew. */
 const maxHeadsRemembered = 8
 
+/** Heads of ids below this are kept, some 100 B each. */
+const maxHeadsShared = 256
+
 export class Encodings {
   readonly #counted: Counters['encodings']
   readonly #serialize: (value: unknown) => unknown
@@ -86,6 +89,8 @@ export class EncodedMessages {
   readonly #split: Split
   readonly #counted: Counters['encodings']
   readonly #tails = new WeakMap<Envelope<unknown>, Piece>()
+  /** Of the ids that most clients begin with, for all of them. */
+  readonly #heads: Head[] = []
   readonly #controls: Readonly<Record<ControlType, Piece>>
   readonly #batches: RememberedBatches
 
@@ -98,6 +103,13 @@ export class EncodedMessages {
 
   /** How the answers to one request begin. */
   headOf(request: RequestEnvelope): Head {
+    const { id, jsonrpc } = request
+    const isUsual = jsonrpc === undefined && typeof id === 'number' && id >= 0 && id < maxHeadsShared
+    if (!isUsual || !Number.isInteger(id)) return this.#makeHead(request)
+    return (this.#heads[id] ??= this.#makeHead(request))
+  }
+
+  #makeHead(request: RequestEnvelope): Head {
     const piece = this.#split.head(request)
     return { piece, key: typeof piece === 'string' ? piece : JSON.stringify(request) }
   }

@@ -14,52 +14,54 @@ import { getEventListeners } from 'node:events'
 /** A controller, or the way back to one that nobody would hear of. */
 export type Held = AbortController | WeakRef<AbortSignal>
 
-const controllers = new WeakMap<AbortSignal, AbortController>()
+/** Who holds a controller again when its signal is used after all. */
+export interface Holder {
+  hold(controller: AbortController): void
+}
 
-/**
- * Lets go of a controller if its abort would make no difference.
- *
- * @param hold called with the controller when somebody uses its signal after all.
- * @returns what can be aborted in its place.
- */
-export function letGo(controller: AbortController, hold: (controller: AbortController) => void): Held {
+/** Lets go of a controller if its abort would make no difference. Returns what can be aborted in its place. */
+export function letGo(controller: AbortController, holder: Holder): Held {
   const { signal } = controller
   if (pristineKeys === null || getEventListeners(signal, 'abort').length > 0) return controller
   if (signal.aborted || Reflect.ownKeys(signal).length !== pristineKeys) return controller
-  controllers.set(signal, controller)
-  holdOnUse(signal, () => hold(controller))
+  // By the signal itself, which makes a circle of the two: it lasts as long as somebody has the signal.
+  Object.assign<AbortSignal, LetGo>(signal, { [letGoOf]: { controller, holder } })
+  Object.setPrototypeOf(signal, holdsOnUse)
   return new WeakRef(signal)
 }
 
 export function abort(held: Held, reason: unknown): void {
   if (held instanceof AbortController) return held.abort(reason)
-  const signal = held.deref()
-  if (signal) controllers.get(signal)?.abort(reason)
+  const signal: (AbortSignal & Partial<LetGo>) | undefined = held.deref()
+  signal?.[letGoOf]?.controller.abort(reason)
+}
+
+const letGoOf = Symbol('let go of')
+
+interface LetGo {
+  readonly [letGoOf]: { readonly controller: AbortController; readonly holder: Holder }
 }
 
 /** Whatever may be done with a signal begins with one of these two, `AbortSignal.any` and `fetch` included. */
-function holdOnUse(signal: AbortSignal, hold: () => void): void {
-  const release = () => {
-    Reflect.deleteProperty(signal, 'aborted')
-    Reflect.deleteProperty(signal, 'addEventListener')
-    hold()
-  }
-  Object.defineProperties(signal, {
-    aborted: {
-      configurable: true,
-      get() {
-        release()
-        return signal.aborted
-      },
+const holdsOnUse: object = Object.create(AbortSignal.prototype, {
+  aborted: {
+    get(this: AbortSignal & LetGo) {
+      holdAgain(this)
+      return this.aborted
     },
-    addEventListener: {
-      configurable: true,
-      value(...args: Parameters<AbortSignal['addEventListener']>) {
-        release()
-        signal.addEventListener(...args)
-      },
+  },
+  addEventListener: {
+    value(this: AbortSignal & LetGo, ...args: Parameters<AbortSignal['addEventListener']>) {
+      holdAgain(this)
+      this.addEventListener(...args)
     },
-  })
+  },
+})
+
+function holdAgain(signal: AbortSignal & LetGo): void {
+  Object.setPrototypeOf(signal, AbortSignal.prototype)
+  const { controller, holder } = signal[letGoOf]
+  holder.hold(controller)
 }
 
 /** How many properties a signal has that nobody has used; null where it cannot be told that nobody has. */

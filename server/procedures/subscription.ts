@@ -35,7 +35,7 @@ import type { Ward } from './authority.ts'
 import type { SubscriptionCallDeps } from './call-subscription.ts'
 import type { Grace } from './grace.ts'
 import { reportLag } from './lag-report.ts'
-import { abort, letGo, type Held } from './letting-go.ts'
+import { abort, letGo, type Held, type Holder } from './letting-go.ts'
 import { isAbortError, type Origin } from './present-error.ts'
 import type { Replies } from './replies.ts'
 import { TopicSink, type SinkOwner } from './topic-sink.ts'
@@ -86,7 +86,7 @@ interface Opened {
   readonly position: string | null
 }
 
-export class Subscription implements AsyncDisposable, Ward, SinkOwner {
+export class Subscription implements AsyncDisposable, Holder, Ward, SinkOwner {
   readonly #task: SubscriptionTask
   readonly #replies: Replies
   readonly #deps: SubscriptionDeps
@@ -95,8 +95,6 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   /** Of the procedure's signal, which is aborted when it is told to end, or has failed. */
   #controller: Held = new AbortController()
   #stopped = false
-  /** Its release by who watches over it. */
-  readonly #release: (() => void) | null
   /** Until the procedure has returned, or failed. */
   #settingUp: Promise<void> | null = null
   /** What it has returned. */
@@ -125,7 +123,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
     this.#deps = deps
     this.#owner = owner
     this.#observation = deps.observers.begin(task.origin())
-    this.#release = deps.authority?.watch(this) ?? null
+    deps.authority?.watch(this)
     deps.counters.subscriptions += 1
     this.#settingUp = this.#observation.run(() => this.#start())
   }
@@ -246,8 +244,12 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   #attach(feed: Feed): void {
     feed(new TopicSink(this, this.#replies, this.#deps.counters))
     if (this.#controller instanceof AbortController) {
-      this.#controller = letGo(this.#controller, controller => (this.#controller = controller))
+      this.#controller = letGo(this.#controller, this)
     }
+  }
+
+  hold(controller: AbortController): void {
+    this.#controller = controller
   }
 
   /** Until the source or the client has had enough. Never rejects. */
@@ -303,7 +305,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
       await this.#close()
     }
     this.#at = 'ended'
-    this.#release?.()
+    this.#deps.authority?.release(this)
     counters.subscriptions -= 1
     if (this.#runs) countRunning(counters, this.path, -1)
     this.#observation.end(this.#failure)

@@ -163,8 +163,9 @@ export class Answers implements Replies {
   }
 
   #control(type: ControlType): void {
-    if (this.#shared) this.#writer.outlet.send(this.#shared.toControl(this.#headOf(this.#shared), type))
-    else this.#result({ type })
+    if (!this.#shared) this.#result({ type })
+    // The head is not kept: of most subscriptions nothing else is said for long.
+    else this.#writer.outlet.send(this.#shared.toControl(this.#shared.headOf(this.#envelope), type))
   }
 
   #headOf(messages: EncodedMessages): Head {

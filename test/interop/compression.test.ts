@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { constants, createGunzip, gunzipSync, inflateRawSync } from 'node:zlib'
 import { initTRPC } from '@trpc/server'
@@ -31,6 +32,12 @@ function createApp() {
       .subscription(({ input, signal }) => topic.subscribe('all', { after: input.lastEventId, signal })),
     own: t.procedure.subscription(async function* () {
       yield text(1)
+      yield text(2, 4_000)
+    }),
+    /** What does not shrink by itself, and in another turn what does. */
+    apart: t.procedure.subscription(async function* () {
+      yield 1
+      await setTimeout(1)
       yield text(2, 4_000)
     }),
     large: t.procedure.query(() => text(0, 100_000)),
@@ -313,10 +320,10 @@ describe('over HTTP', () => {
 
   test('what would only grow goes as it is, within the gzip', async () => {
     await using app = await start({ compression: { thresholdBytes: 0 } })
-    await using plain = await RawResponse.open(`${app.url}/own`)
+    await using plain = await RawResponse.open(`${app.url}/apart`)
     await plain.ended
     expect(app.sluice.stats().compression.bytesIn).toBe(0)
-    const response = await fetch(`${app.url}/own`)
+    const response = await fetch(`${app.url}/apart`)
     expect(response.headers.get('content-encoding')).toBe('gzip')
     expect(await response.text()).toBe(plain.text)
     const { bytesIn } = app.sluice.stats().compression
