@@ -26,6 +26,7 @@ import { takeStats, type SluiceStats } from './observe/stats.ts'
 import type { AuthOptions, ContextOf, DrainOptions, SluiceOptions } from './options.ts'
 import { Authority, type RunningSubscription } from './procedures/authority.ts'
 import { Encodings } from './procedures/encodings.ts'
+import { Grace } from './procedures/grace.ts'
 import { withInputDepth } from './procedures/input-depth.ts'
 import { withQuickOutput } from './procedures/quick-superjson.ts'
 import { ErrorDesk, type ErrorListener } from './procedures/present-error.ts'
@@ -149,7 +150,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     contracts: new RetryContracts(options.router),
     authority,
     expiry,
-    graceMs: options.graceMs ?? 5_000,
+    grace: new Grace(options.graceMs ?? 5_000, clock),
   }
   const { experimental_encoder: encoder } = options
   if (encoder && options.codecs) {

@@ -126,7 +126,7 @@ export const errorTable = {
     close: 4422,
     trpc: 'UNPROCESSABLE_CONTENT',
     retry: 'never',
-    help: 'This idempotency key was used for something else, or by somebody else. Use a new key for each thing to be done.',
+    help: 'This idempotency key was used for something else, by somebody else, or for a batch. Use a new key for each thing to be done, and over HTTP a request of its own.',
   },
   IDLE: {
     status: 408,

@@ -17,13 +17,22 @@ interface Schema extends DBSchema {
  */
 export function indexedDbOutboxStorage(name = 'sluice-outbox'): OutboxStorage {
   let opened: Promise<IDBPDatabase<Schema>> | null = null
-  const database = () =>
-    (opened ??= openDB<Schema>(name, 1, {
+  const database = () => (opened ??= open())
+  /** Whatever closes it, or keeps it from being opened: the next use opens it again. */
+  const forget = () => (opened = null)
+  const open = () => {
+    const opening = openDB<Schema>(name, 1, {
       upgrade: db => void db.createObjectStore('mutations', { keyPath: 'id' }),
-      // Another tab wants a newer version, or the browser has closed it: the next use opens it again.
-      blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
-      terminated: () => (opened = null),
-    }))
+      // Another tab wants a newer version, or somebody clears the data of the site.
+      blocking(_current, _blocked, event) {
+        forget()
+        ;(event.target as IDBDatabase).close()
+      },
+      terminated: forget, // by the browser
+    })
+    opening.catch(forget) // and whoever waits for it is told
+    return opening
+  }
   return {
     load: async () => (await database()).getAll('mutations'),
     async put(mutation) {

@@ -59,16 +59,28 @@ interface Item {
   readonly length: number
   /** Not sent before: after a crash it has to be known under the same key. */
   kept: boolean
+  /** Nobody is to see it any more, once it is out of the storage. */
+  settled: boolean
   status: OutboxEntry['status']
   error: ClientError | null
   /** Who waits for the answer; null for one of an earlier page. */
   observer: ResultObserver | null
 }
 
+/** What an outbox holds as long as it has one link. The next one begins anew, and takes over what this one leaves. */
+interface Tenure {
+  readonly route: OutboxRoute
+  /** Those whose mutations are ours to send, ourselves included, and how to let go of each. */
+  readonly claims: Map<string, () => void>
+  lookTimer: Timer | null
+  /** Once all that was left behind before is among our items. */
+  looked: boolean
+}
+
 interface Sending {
   readonly item: Item
   /** Null for the moment in which it is handed over. */
-  withdraw: (() => void) | null
+  request: ReturnType<SendRequest> | null
 }
 
 /** How often one looks for mutations of pages that have ended, in milliseconds. */
@@ -90,9 +102,10 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
 export class Outbox {
   readonly #storage: OutboxStorage
   readonly #options: Required<Omit<OutboxOptions, 'storage'>>
-  readonly #owner = crypto.randomUUID()
+  /** Of what is added now: another one with each link, to which what was left before is as that of another page. */
+  #owner = ''
   /** Null until a link has it, and again when that is closed. */
-  #route: OutboxRoute | null = null
+  #tenure: Tenure | null = null
 
   #items: Item[] = []
   /** Null until somebody looks: a thousand entries are not to be copied for each change. */
@@ -104,11 +117,8 @@ export class Outbox {
   #failures = 0
   #retryTimer: Timer | null = null
 
-  /** Those whose mutations are ours to send, ourselves included, and how to let go of each. */
-  readonly #claims = new Map<string, () => void>()
-  #lookTimer: Timer | null = null
-  /** Once all that was left behind before is among our items. */
-  #looked = false
+  /** What is being written to the storage: until it is there, nobody else is to look. */
+  readonly #writes = new Set<Promise<void>>()
 
   /** Use `createOutbox`. */
   constructor(options: OutboxOptions) {
@@ -148,22 +158,26 @@ export class Outbox {
 
   /** For the link that it is given to. @throws Error when another link has it. */
   attach(route: OutboxRoute): void {
-    if (this.#route) throw new Error('This outbox has a link already. Make one for each.')
-    this.#route = route
-    this.#look()
+    if (this.#tenure) throw new Error('This outbox has a link already. Make one for each.')
+    this.#owner = crypto.randomUUID()
+    this.#tenure = { route, claims: new Map(), lookTimer: null, looked: false }
+    this.#look(this.#tenure)
   }
 
-  /** For the link: it is closed. Who waits is told so; what is kept will be sent by another page. */
+  /** For the link: it is closed. Who waits is told so; what is kept will be sent by the next link, or another page. */
   detach(route: OutboxRoute, error: ClientError): void {
-    if (this.#route !== route) return
+    const tenure = this.#tenure
+    if (tenure?.route !== route) return
     this.#withdraw()
     this.#retryTimer?.cancel()
-    this.#lookTimer?.cancel()
-    this.#route = null
-    for (const release of this.#claims.values()) release()
+    this.#retryTimer = null
+    this.#failures = 0
+    tenure.lookTimer?.cancel()
+    this.#tenure = null
+    void this.#letGo(tenure)
     const items = this.#items
     this.#items = []
-    for (const { observer } of items) observer?.error(error)
+    for (const item of items) this.#tell(item, observer => observer.error(error))
     this.#changed()
   }
 
@@ -177,19 +191,13 @@ export class Outbox {
    *
    * @throws SluiceError `OUTBOX_FULL`, and whatever the transformer throws.
    */
-  add({ path, input }: Operation, observer: ResultObserver, { options }: OutboxRoute): () => void {
+  add({ path, input }: Operation, observer: ResultObserver, route: OutboxRoute): () => void {
     const id = crypto.randomUUID()
-    const length = JSON.stringify(options.transformer.input.serialize(input))?.length ?? 0
+    const length = lengthOf(input, route)
     this.#checkRoom(length)
-    const stored = {
-      id,
-      path,
-      input,
-      at: options.clock.now(),
-      owner: this.#owner,
-      number: ++this.#lastNumber,
-    }
-    const item: Item = { stored, length, kept: false, status: 'queued', error: null, observer }
+    const at = route.options.clock.now()
+    const stored = { id, path, input, at, owner: this.#owner, number: ++this.#lastNumber }
+    const item: Item = { ...untried, stored, length, kept: false, observer }
     this.#items.push(item)
     this.#changed()
     void this.#keep(item)
@@ -209,20 +217,36 @@ export class Outbox {
 
   async #keep(item: Item): Promise<void> {
     try {
-      await this.#storage.put(item.stored)
+      await this.#write(() => this.#storage.put(item.stored))
       item.kept = true
       this.#changed()
-      this.#pump()
     } catch (thrown) {
       this.#settle(item, observer => observer.error(TRPCClientError.from(toError(thrown))))
     }
+    if (item.settled) this.#discard(item) // not before: it would have been written after that
+    this.#pump()
+  }
+
+  async #write(write: () => Promise<void>): Promise<void> {
+    const writing = write()
+    this.#writes.add(writing)
+    try {
+      await writing
+    } finally {
+      this.#writes.delete(writing)
+    }
+  }
+
+  /** Settles when what is being written now is there, or has failed. */
+  async #written(): Promise<void> {
+    await Promise.allSettled(this.#writes)
   }
 
   /** Sends the first that may be sent. */
   #pump(): void {
-    const route = this.#route
     // What earlier pages have left behind is older: until it has been looked for, nothing goes.
-    if (!route || this.#sending || this.#retryTimer || !this.#looked) return
+    if (!this.#tenure?.looked || this.#sending || this.#retryTimer) return
+    const { route } = this.#tenure
     const item = this.#items.find(({ status }) => status === 'queued')
     if (!item?.kept) return
     const { id, path, input, at, number } = item.stored
@@ -231,12 +255,12 @@ export class Outbox {
       return this.#pump()
     }
     this.#mark(item, 'sending')
-    const sending: Sending = { item, withdraw: null }
+    const sending: Sending = { item, request: null }
     this.#sending = sending
     const context = { idempotencyKey: id }
     const operation: Operation = { id: number, type: 'mutation', path, input, context, signal: null }
     const isCurrent = () => this.#sending === sending
-    sending.withdraw = route.send(operation, {
+    sending.request = route.send(operation, {
       next: result => {
         if (!isCurrent()) return
         this.#answered(item, observer => {
@@ -272,17 +296,14 @@ export class Outbox {
     }
     this.#mark(item, 'queued')
     this.#failures += 1
-    this.#retryTimer = route.options.clock.after(
-      route.options.retryDelayMs(this.#failures),
-      () => this.retry(),
-      {
-        keepAlive: true, // somebody waits for the answer
-      },
-    )
+    const { clock, retryDelayMs } = route.options
+    this.#retryTimer = clock.after(retryDelayMs(this.#failures), () => this.retry(), {
+      keepAlive: true, // somebody waits for the answer
+    })
   }
 
   #withdraw(): void {
-    this.#sending?.withdraw?.()
+    this.#sending?.request?.()
     this.#sending = null
   }
 
@@ -300,48 +321,69 @@ export class Outbox {
   /** It is done with, and forgotten. */
   #settle(item: Item, tell: (observer: ResultObserver) => void): void {
     this.#items = this.#items.filter(other => other !== item)
-    this.#storage.delete(item.stored.id).catch((thrown: unknown) => this.#report(thrown))
+    item.settled = true
+    if (item.kept) this.#discard(item)
     this.#changed()
+    this.#tell(item, tell)
+  }
+
+  #discard({ stored }: Item): void {
+    this.#write(() => this.#storage.delete(stored.id)).catch((thrown: unknown) => this.#report(thrown))
+  }
+
+  #tell({ observer }: Item, tell: (observer: ResultObserver) => void): void {
     try {
-      if (item.observer) tell(item.observer)
+      if (observer) tell(observer)
     } catch (thrown) {
       this.#report(thrown) // the application's own
     }
   }
 
   /** Looks for what was left behind by pages that have ended, now and then. */
-  #look(): void {
-    const route = this.#route
-    if (!route) return
-    this.#adopt()
-      .then(() => (this.#looked = true))
+  #look(tenure: Tenure): void {
+    this.#adopt(tenure)
+      .then(() => (tenure.looked = true))
       .catch((thrown: unknown) => this.#report(thrown))
       .finally(() => {
-        if (this.#route !== route) return
-        this.#lookTimer = route.options.clock.after(lookEveryMs, () => this.#look())
+        if (this.#tenure !== tenure) return
+        tenure.lookTimer = tenure.route.options.clock.after(lookEveryMs, () => this.#look(tenure))
         this.#pump()
       })
   }
 
-  async #adopt(): Promise<void> {
-    if (!this.#claims.has(this.#owner)) await this.#claim(this.#owner)
+  async #adopt(tenure: Tenure): Promise<void> {
+    const { claims } = tenure
+    if (!claims.has(this.#owner)) await this.#claim(this.#owner, tenure)
+    await this.#written() // what was added over an earlier link
+    if (this.#tenure !== tenure) return // or its claims would be in the way of the next one's
     const owners = new Set<string>()
     for (const { owner } of await this.#storage.load()) {
-      if (!owners.has(owner) && !this.#claims.has(owner) && (await this.#claim(owner))) owners.add(owner)
+      if (!owners.has(owner) && !claims.has(owner) && (await this.#claim(owner, tenure))) owners.add(owner)
     }
     if (owners.size === 0) return
     // Anew: until it was ours, its owner may have put more there.
     const left = (await this.#storage.load()).filter(({ owner }) => owners.has(owner))
-    const adopted = left.toSorted((a, b) => a.at - b.at || a.number - b.number).map(toItem)
+    if (this.#tenure !== tenure) return
+    const adopted = left
+      .toSorted((a, b) => a.at - b.at || a.number - b.number)
+      .map(stored => toItem(stored, tenure.route))
     // They are older than what waits here.
     this.#items = [...adopted, ...this.#items]
     this.#changed()
   }
 
-  async #claim(owner: string): Promise<boolean> {
+  async #claim(owner: string, tenure: Tenure): Promise<boolean> {
     const release = await this.#storage.claim(owner)
-    if (release) this.#claims.set(owner, release)
-    return release !== null
+    if (release === null) return false
+    if (this.#tenure === tenure) tenure.claims.set(owner, release)
+    else release()
+    return this.#tenure === tenure
+  }
+
+  /** Of its claims, once what it has written is there for whoever takes over. Never rejects. */
+  async #letGo({ claims }: Tenure): Promise<void> {
+    await this.#written()
+    for (const release of claims.values()) release()
   }
 
   #mark(item: Item, status: Item['status']): void {
@@ -363,14 +405,26 @@ export class Outbox {
 
   #report(thrown: unknown): void {
     const error = toError(thrown)
-    if (this.#route) this.#route.options.onError(error)
+    if (this.#tenure) this.#tenure.route.options.onError(error)
     else console.error('[sluice]', error)
   }
 }
 
-function toItem(stored: StoredMutation): Item {
-  const length = JSON.stringify(stored.input)?.length ?? 0
-  return { stored, length, kept: true, status: 'queued', error: null, observer: null }
+/** As JSON, in characters. */
+function lengthOf(input: unknown, { options }: OutboxRoute): number {
+  return JSON.stringify(options.transformer.input.serialize(input))?.length ?? 0
+}
+
+const untried = { kept: true, settled: false, status: 'queued', error: null, observer: null } as const
+
+/** One of an earlier page, which may have had another transformer: what cannot be sent by this one is not tried. */
+function toItem(stored: StoredMutation, route: OutboxRoute): Item {
+  try {
+    return { ...untried, stored, length: lengthOf(stored.input, route) }
+  } catch (thrown) {
+    const error = TRPCClientError.from<AnyRouter>(toError(thrown))
+    return { ...untried, stored, length: 0, status: 'failed', error }
+  }
 }
 
 function toEntry({ stored: { id, path, input, at }, status, kept, error }: Item): OutboxEntry {

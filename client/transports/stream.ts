@@ -8,7 +8,8 @@
  * again. When such a response turns out to be here well before its end, nobody holds them back any more.
  *
  * A consumer that has no room stops the reading of the response, and so the neighbours on it, too: over HTTP there is
- * no other way to tell the server. Nothing is lost, and what is held is bounded.
+ * no other way to tell the server. Nothing is lost, and what is held is bounded. When that has taken too long, it is
+ * let go of, and asks again, after its cursor, when it has taken what it has: then on another response than they.
  */
 import { SluiceError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
@@ -50,6 +51,9 @@ const quietAfterMs = 500
 /** How long a response that we have closed keeps its place: it may still be open for who counts them on the way. */
 const closingMs = 30
 
+/** How long in all a consumer without room may stop its neighbours, in milliseconds. */
+const maxStoppedMs = 500
+
 /** How long the first response is held where responses are held back: it tells soon whether there is a server. */
 const firstHoldMs = 500
 
@@ -64,6 +68,8 @@ interface Entry {
   again: boolean
   /** The consumer has been told that it has started. */
   started: boolean
+  /** How long its neighbours were stopped for it, in milliseconds. */
+  stoppedMs: number
 }
 
 interface Response {
@@ -125,7 +131,8 @@ export function open(options: ResolvedOptions, reports: TransportReports): Trans
     if (over) return
     const facts: Facts = {
       isMovable: id => isMovable(entries.get(id)),
-      quiet: clock.now() - changedAt >= quietAfterMs,
+      // One without room would stop whomever it shares a response with.
+      quiet: clock.now() - changedAt >= quietAfterMs && !fullOf(entries.values()),
     }
     for (let action = nextAction(book, facts); action; action = nextAction(book, facts)) {
       if (action.do === 'open') post(action.ids, connectTimeoutMs)
@@ -198,17 +205,43 @@ export function open(options: ResolvedOptions, reports: TransportReports): Trans
   }
 
   /** Those on a response are on none. */
+  const carriedBy = (key: number) => [...entries.values()].filter(({ on }) => on === key)
+
   const takeOff = (key: number): Entry[] => {
-    const carried = [...entries.values()].filter(({ on }) => on === key)
+    const carried = carriedBy(key)
     for (const entry of carried) entry.on = null
     return carried
   }
 
   const roomOf = (key: number): Promise<void> | null => {
-    for (const { on, asked } of entries.values()) {
-      if (on === key && asked.flow?.full) return asked.flow.whenRoom()
-    }
-    return null
+    const entry = fullOf(carriedBy(key))
+    return entry ? roomFor(entry, key) : null
+  }
+
+  /** Settles when it has room, or its neighbours need not wait for that any more. */
+  const roomFor = async (entry: Entry, key: number): Promise<void> => {
+    const from = clock.now()
+    let timer: Timer | undefined
+    const patience = new Promise<void>(resolve => {
+      timer = clock.after(maxStoppedMs - entry.stoppedMs, () => {
+        if (letGo(entry, key)) resolve()
+      })
+    })
+    await Promise.race([entry.asked.flow?.whenRoom(), patience])
+    timer?.cancel()
+    entry.stoppedMs += clock.now() - from
+  }
+
+  /** If it has neighbours, and its response can be replaced by one without it. */
+  const letGo = (entry: Entry, key: number): boolean => {
+    const carried = carriedBy(key)
+    const alone = carried.length < 2 || !carried.includes(entry)
+    if (over || alone || !carried.every(isMovable)) return false
+    book = without(book, entry.asked.id, { over: false })
+    changed()
+    const why = new SluiceError('CONSUMER_TOO_SLOW', 'The others went on without it.')
+    interrupt([entry], { why, retry: true, served: true })
+    return true
   }
 
   const connected = (response: Response) => {
@@ -351,7 +384,7 @@ export function open(options: ResolvedOptions, reports: TransportReports): Trans
     subscribe(asked) {
       if (over) return
       asked.flow?.heed()
-      entries.set(asked.id, { asked, on: null, again: false, started: false })
+      entries.set(asked.id, { asked, on: null, again: false, started: false, stoppedMs: 0 })
       book = withAsked(book, asked.id)
       changed()
     },
@@ -378,4 +411,10 @@ export function open(options: ResolvedOptions, reports: TransportReports): Trans
 
 function split<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
   return [items.filter(test), items.filter(item => !test(item))]
+}
+
+/** One whose consumer has no room. */
+function fullOf(entries: Iterable<Entry>): Entry | undefined {
+  for (const entry of entries) if (entry.asked.flow?.full) return entry
+  return undefined
 }

@@ -13,6 +13,8 @@ export interface Reception {
   readonly createContext: CreateContext
 }
 
+const noParams = new URLSearchParams()
+
 export class WebSocketGuest implements Guest {
   readonly req: IncomingMessage
   readonly extensions: Extensions
@@ -23,7 +25,8 @@ export class WebSocketGuest implements Guest {
 
   constructor(socket: WebSocket, req: IncomingMessage, reception: Reception) {
     // Not by new URL(), which throws for some of what strangers send: `//`.
-    const params = new URLSearchParams(req.url?.split('?', 2)[1])
+    const query = req.url?.split('?', 2)[1]
+    const params = query === undefined ? noParams : new URLSearchParams(query)
     this.req = req
     this.extensions = negotiate(params)
     this.codec = reception.codecs.get(this.extensions.codec ?? '') ?? null

@@ -15,7 +15,7 @@ import type { AddressOf } from './address.ts'
 import type { CreateContext, NodeRequest } from './context.ts'
 import { refuse, type ResponseHost } from './host.ts'
 import type { Gzip } from './gzip.ts'
-import { findSubscription, type RequestHead } from './request.ts'
+import { findSubscription, pathsOf, type RequestHead } from './request.ts'
 import { SseConnection, turnAway, type SseDeps } from './sse.ts'
 import { asksForStream, StreamConnection, type StreamDeps } from './stream.ts'
 
@@ -64,13 +64,19 @@ export async function answer(head: RequestHead | null, ways: Ways, deps: HttpDep
     return
   }
   const request = head && (await findSubscription(deps.desk.router, head))
-  if (!request) return withIdempotencyKey(head?.header(idempotencyKeyHeader), ways.delegate)
+  if (!request) return head ? withKeyOf(head, ways.delegate, deps) : ways.delegate()
   const host = await ways.host()
   admit(host, deps, {
     path: request.path,
     turnAway: () => turnAway(request, host, deps),
     open: () => new SseConnection(request, host, deps),
   })
+}
+
+/** Its header is the key of all that it asks for. */
+function withKeyOf(head: RequestHead, delegate: () => Promise<void>, { desk }: HttpDeps): Promise<void> {
+  const key = head.header(idempotencyKeyHeader)
+  return key ? withIdempotencyKey(key, pathsOf(desk.router, head), delegate) : delegate()
 }
 
 interface Applicant {

@@ -63,6 +63,17 @@ export async function findSubscription(
   }
 }
 
+/** The procedures that a request asks for, taken apart as tRPC does; none if it is malformed, and refused there. */
+export function pathsOf(router: AnyTRPCRouter, { url, path }: RequestHead): string[] {
+  try {
+    const decoded = decodeURIComponent(path)
+    const paths = url.searchParams.get('batch') === '1' ? decoded.split(',') : [decoded]
+    return paths.map(one => toProcedurePath(router, one))
+  } catch {
+    return []
+  }
+}
+
 /** tRPC takes a body only as JSON, except for a GET, which has none. To the letter as it tells them apart. */
 function hasJsonInput(head: RequestHead): boolean {
   const type = head.header('content-type') ?? ''

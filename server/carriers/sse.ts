@@ -14,8 +14,8 @@ import { countRefusal } from '../observe/counters.ts'
 import { withLastEventId } from '../procedures/call.ts'
 import { callSubscription } from '../procedures/call-subscription.ts'
 import type { Origin } from '../procedures/present-error.ts'
-import { Subscription, type SubscriptionTask } from '../procedures/subscription.ts'
-import type { Connection } from '../session/connections.ts'
+import { Subscription, type SubscriptionOwner, type SubscriptionTask } from '../procedures/subscription.ts'
+import type { Connection, Feeding } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { Outlet } from '../session/outlet.ts'
 import { EventStream, type EventStreamOwner } from './event-stream.ts'
@@ -28,7 +28,9 @@ export interface SseDeps extends StreamingDeps {
   readonly allowMethodOverride: boolean
 }
 
-export class SseConnection implements Connection, EventStreamOwner, HostListener, SubscriptionTask {
+export class SseConnection
+  implements Connection, EventStreamOwner, HostListener, SubscriptionOwner, SubscriptionTask
+{
   readonly carrier = 'sse'
   readonly path: string
   readonly tellPosition: boolean
@@ -67,18 +69,19 @@ export class SseConnection implements Connection, EventStreamOwner, HostListener
     this.#info = this.#toInfo(request)
     this.#stream = new EventStream(deps, extensions, this)
     this.#expiry = expiryByEnding(deps, () => this.dismiss())
-    this.#subscription = new Subscription(this, this.#stream, deps)
+    this.#subscription = new Subscription(null, this, this.#stream, deps, this)
     const { maxDurationMs } = router._def._config.sse ?? {}
     this.#limit = maxDurationMs ? deps.clock.after(maxDurationMs, () => this.dismiss()) : null
     host.listen(this)
-    // The response ends at once when the subscription is told to: its clean-up is not the client's concern.
-    const { signal, ended } = this.#subscription
-    signal.addEventListener('abort', () => this.#end(), { once: true })
-    void ended.then(() => this.#finish()) // never rejects
   }
 
   get bufferedBytes(): number {
     return this.#outlet?.bufferedBytes ?? 0
+  }
+
+  feeding(): Iterable<Feeding> {
+    const { feeding } = this.#subscription
+    return feeding ? [feeding] : []
   }
 
   get busy(): boolean {
@@ -97,6 +100,19 @@ export class SseConnection implements Connection, EventStreamOwner, HostListener
 
   gone(): void {
     if (!this.#over) this.#subscription.stop()
+  }
+
+  /** The response ends at once when the subscription is told to: its clean-up is not the client's concern. */
+  stopping(): void {
+    this.#end()
+  }
+
+  ended(): void {
+    this.#over = true
+    this.#end()
+    this.#limit?.cancel()
+    this.#expiry?.[Symbol.dispose]()
+    this.#deps.connections.remove(this)
   }
 
   open(): Outlet {
@@ -150,14 +166,6 @@ export class SseConnection implements Connection, EventStreamOwner, HostListener
       }
       throw thrown
     }
-  }
-
-  #finish(): void {
-    this.#over = true
-    this.#end()
-    this.#limit?.cancel()
-    this.#expiry?.[Symbol.dispose]()
-    this.#deps.connections.remove(this)
   }
 
   #end(): void {

@@ -11,13 +11,13 @@ import { z } from 'zod'
 import type { Timer } from '../../shared/clock.ts'
 import { SluiceError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
-import { negotiate } from '../../shared/protocol/negotiate.ts'
+import { negotiate, type Extensions } from '../../shared/protocol/negotiate.ts'
 import { formatSseControl, formatSseData, sseEvent } from '../../shared/protocol/sse.ts'
 import { streamPath } from '../../shared/protocol/stream.ts'
 import { findProcedure } from '../procedures/call.ts'
 import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import { Answers, MessageWriter, type Correspondent } from '../session/answers.ts'
-import type { Connection } from '../session/connections.ts'
+import type { Connection, Feeding } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { toRefusal } from '../session/frames.ts'
 import { parseRequest } from '../session/incoming.ts'
@@ -62,16 +62,16 @@ interface Malformed {
   readonly refusal: TRPCError
 }
 
-export class StreamConnection implements Connection, Correspondent, HostListener {
+export class StreamConnection implements Caller, Connection, Correspondent, HostListener {
   readonly carrier = 'stream'
 
   readonly #head: RequestHead
   readonly #host: ResponseHost
-  readonly #deps: StreamDeps
+  readonly deps: StreamDeps
+  readonly extensions: Extensions
   readonly #config: SseConfig
   readonly #subscriptions: Subscriptions
-  readonly #caller: Caller
-  #ctx: unknown = undefined
+  ctx: unknown = undefined
   /** Null until the head is sent. */
   #response: { readonly wire: ResponseWire; readonly outlet: Outlet; readonly writer: MessageWriter } | null =
     null
@@ -87,22 +87,25 @@ export class StreamConnection implements Connection, Correspondent, HostListener
   constructor(head: RequestHead, host: ResponseHost, deps: StreamDeps) {
     this.#head = head
     this.#host = host
-    this.#deps = deps
+    this.deps = deps
     const { router } = deps.desk
     this.#config = router._def._config.sse ?? {}
     this.#subscriptions = new Subscriptions(deps, deps.limits.maxSubscriptions)
-    this.#caller = {
-      req: host.req,
-      deps,
-      extensions: negotiate(head.url.searchParams),
-      ctx: () => this.#ctx,
-    }
+    this.extensions = negotiate(head.url.searchParams)
     this.#expiry = expiryByEnding(deps, () => this.dismiss())
     this.#ended = this.#run()
   }
 
+  get req(): unknown {
+    return this.#host.req
+  }
+
   get bufferedBytes(): number {
     return this.#response?.outlet.bufferedBytes ?? 0
+  }
+
+  feeding(): Iterable<Feeding> {
+    return this.#subscriptions.feeding()
   }
 
   get busy(): boolean {
@@ -133,7 +136,7 @@ export class StreamConnection implements Connection, Correspondent, HostListener
     }
     this.#end()
     await this.#subscriptions.close()
-    this.#deps.connections.remove(this)
+    this.deps.connections.remove(this)
   }
 
   /** From the body of the request to the end of all that it asked for. */
@@ -149,17 +152,17 @@ export class StreamConnection implements Connection, Correspondent, HostListener
       const answers = new Answers(writer, { id: message.id })
       const resumed = 'params' in message && message.params.lastEventId !== undefined
       const replies = polled ? new Polled(answers, resumed, () => this.#endAfterThisTurn()) : answers
-      if ('refusal' in message) return replies.error(this.#deps.desk.present(message.refusal, this.nowhere()))
+      if ('refusal' in message) return replies.error(this.deps.desk.present(message.refusal, this.nowhere()))
       const task = new Task(
         message,
         { batchIndex: index, again: message.again, lag: message.lag },
-        Promise.resolve(context),
-        this.#caller,
+        context,
+        this,
       )
       try {
         return this.#subscriptions.start(message.id, task, replies).ended
       } catch (thrown) {
-        return replies.error(this.#deps.desk.handle(thrown, task.origin()))
+        return replies.error(this.deps.desk.handle(thrown, task.origin()))
       }
     })
     await Promise.all(running)
@@ -178,7 +181,7 @@ export class StreamConnection implements Connection, Correspondent, HostListener
         throw new TRPCError({ code: 'METHOD_NOT_SUPPORTED', message: 'This server does not stream.' })
       }
       const { connectionParams, subscriptions, holdMs } = Body.parse(JSON.parse(await this.#readBody()))
-      checkBatchLength(subscriptions.length, this.#deps.limits.maxBatchLength, this.#deps.counters)
+      checkBatchLength(subscriptions.length, this.deps.limits.maxBatchLength, this.deps.counters)
       return {
         messages: subscriptions.map(message => this.#parse(message)),
         connectionParams: parseConnectionParamsFromUnknown(connectionParams ?? null),
@@ -187,7 +190,7 @@ export class StreamConnection implements Connection, Correspondent, HostListener
     } catch (cause) {
       if (!this.#over) {
         this.#over = true
-        refuse(this.#host, toRefusal(cause, this.#deps.counters), this.#deps)
+        refuse(this.#host, toRefusal(cause, this.deps.counters), this.deps)
       }
       return null
     }
@@ -209,7 +212,7 @@ export class StreamConnection implements Connection, Correspondent, HostListener
         message: parsed,
         again,
         lag,
-      } = parseRequest(message, this.#deps.desk.router._def._config.transformer)
+      } = parseRequest(message, this.deps.desk.router._def._config.transformer)
       const { id } = parsed
       if (parsed.method === 'subscription' && id !== null) return { ...parsed, id, again, lag }
       const refusal = new TRPCError({
@@ -220,14 +223,14 @@ export class StreamConnection implements Connection, Correspondent, HostListener
     } catch (cause) {
       const { id } = (message ?? {}) as { id?: unknown }
       const known = typeof id === 'number' || typeof id === 'string'
-      return { id: known ? id : null, refusal: toRefusal(cause, this.#deps.counters) }
+      return { id: known ? id : null, refusal: toRefusal(cause, this.deps.counters) }
     }
   }
 
   async #createContext(info: TRPCRequestInfo): Promise<Context> {
     try {
-      this.#ctx = await this.#host.createContext(info)
-      this.#expiry?.follow(this.#ctx)
+      this.ctx = await this.#host.createContext(info)
+      this.#expiry?.follow(this.ctx)
       return { ok: true }
     } catch (error) {
       return { ok: false, error } // told, and reported, as the answer to each subscription
@@ -235,10 +238,10 @@ export class StreamConnection implements Connection, Correspondent, HostListener
   }
 
   #open(info: TRPCRequestInfo, context: Context, { holdMs }: Posted): MessageWriter {
-    const { clock, counters, desk, encodings, outletHighWater } = this.#deps
-    const pingMs = pingInterval(this.#config, negotiate(this.#head.url.searchParams))
+    const { clock, counters, desk, encodings, outletHighWater } = this.deps
+    const pingMs = pingInterval(this.#config, this.extensions)
     const errors = context.ok ? [] : [toTRPCError(context.error)]
-    const wire = openEventStream(this.#host, this.#deps, { ctx: this.#ctx, info, errors })
+    const wire = openEventStream(this.#host, this.deps, { ctx: this.ctx, info, errors })
     const messages = {
       packing: asEvents(wire.packing),
       write: (...written: Parameters<ResponseWire['write']>) => {
@@ -269,10 +272,10 @@ export class StreamConnection implements Connection, Correspondent, HostListener
   }
 
   #fail(thrown: unknown): void {
-    const shape = this.#deps.desk.handle(thrown, this.nowhere())
+    const shape = this.deps.desk.handle(thrown, this.nowhere())
     if (this.#response || this.#over) return
     this.#over = true
-    respondWithError(this.#host, this.#deps.desk, shape)
+    respondWithError(this.#host, this.deps.desk, shape)
   }
 
   /**
@@ -287,7 +290,7 @@ export class StreamConnection implements Connection, Correspondent, HostListener
     if (!this.#over) {
       this.#over = true
       if (!this.#response)
-        refuse(this.#host, new SluiceError('DRAINING', 'This server is going away.'), this.#deps)
+        refuse(this.#host, new SluiceError('DRAINING', 'This server is going away.'), this.deps)
       this.#response?.outlet.close()
       this.#response?.wire.end()
     }
@@ -299,7 +302,7 @@ export class StreamConnection implements Connection, Correspondent, HostListener
     const calls = requests.map(async ({ path, input }, batchIndex) => ({
       path,
       // A lazy router that cannot be loaded is met again, and told of, when the procedure is called.
-      procedure: await findProcedure(this.#deps.desk.router, path).catch(() => null),
+      procedure: await findProcedure(this.deps.desk.router, path).catch(() => null),
       batchIndex,
       getRawInput: async () => input,
       result: () => input,
@@ -317,7 +320,7 @@ export class StreamConnection implements Connection, Correspondent, HostListener
 
   /** Where an error comes from that belongs to no subscription. */
   nowhere(): Origin {
-    return { req: this.#host.req, type: 'subscription', path: undefined, input: undefined, ctx: this.#ctx }
+    return { req: this.#host.req, type: 'subscription', path: undefined, input: undefined, ctx: this.ctx }
   }
 }
 

@@ -7,6 +7,7 @@ import { errorTable, quote, type SluiceErrorCode } from '../../shared/errors.ts'
 import { countRefusal, type Counters } from '../observe/counters.ts'
 import type { AddressOf } from './address.ts'
 import { pathBelow, retryAfterSeconds } from './request.ts'
+import { OwnWebSocket } from './ws.ts'
 
 /**
  * Which pages may open a WebSocket: a list of origins, `'*'` for all, or a function.
@@ -41,6 +42,7 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
   const wss = new WebSocketServer({
     noServer: true,
     clientTracking: false,
+    WebSocket: OwnWebSocket,
     maxPayload: deps.maxMessageBytes,
     maxFragments: deps.maxFragments,
     perMessageDeflate: deps.deflate && noContextTakeover,

@@ -1,5 +1,4 @@
 import type { Connections } from '../session/connections.ts'
-import type { Feeding } from '../topics/sink.ts'
 import type { Counters, Refusals } from './counters.ts'
 
 /** A server at one moment, in plain numbers. */
@@ -81,7 +80,7 @@ export function takeStats(connections: Connections, counters: Counters, draining
     bytesIn,
     eventsOut,
     bytesOut,
-    subscribers: takeSubscribers(tally.feeding),
+    subscribers: takeSubscribers(connections),
     resumes: { ...tally.resumes },
     dropped: { ...tally.dropped, disconnect: counters.disconnected },
     stalls,
@@ -94,13 +93,15 @@ export function takeStats(connections: Connections, counters: Counters, draining
   }
 }
 
-function takeSubscribers(feeding: Iterable<Feeding>): SluiceStats['subscribers'] {
+function takeSubscribers(connections: Connections): SluiceStats['subscribers'] {
   const counted = { live: 0, behind: 0, lag: { total: 0, max: 0, maxMs: 0 } }
-  for (const { live, lag, lagMs } of feeding) {
-    counted[live ? 'live' : 'behind'] += 1
-    counted.lag.total += lag
-    counted.lag.max = Math.max(counted.lag.max, lag)
-    counted.lag.maxMs = Math.max(counted.lag.maxMs, lagMs)
+  for (const connection of connections) {
+    for (const { live, lag, lagMs } of connection.feeding()) {
+      counted[live ? 'live' : 'behind'] += 1
+      counted.lag.total += lag
+      counted.lag.max = Math.max(counted.lag.max, lag)
+      counted.lag.maxMs = Math.max(counted.lag.maxMs, lagMs)
+    }
   }
   return counted
 }

@@ -5,6 +5,7 @@
 import { TRPCError } from '@trpc/server'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import { isSluiceError, SluiceError } from '../../shared/errors.ts'
+import { settlesWithin } from './grace.ts'
 import type { Origin } from './present-error.ts'
 
 /** A running subscription, as the application sees it. */
@@ -33,6 +34,9 @@ export interface AuthorityOptions {
 /** Reviews at the same time: an application looks each one up somewhere. */
 const reviewsAtOnce = 100
 
+/** How long a review waits for the application's answer about one, in milliseconds: it is heeded later, too. */
+const patienceMs = 30_000
+
 export class Authority implements Disposable {
   readonly #options: AuthorityOptions
   readonly #wards = new Set<Ward>()
@@ -51,14 +55,15 @@ export class Authority implements Disposable {
     })
   }
 
-  /** Keeps an eye on one that has started; returns its release. */
-  watch(ward: Ward): () => void {
+  /** Keeps an eye on one that has started, until it is released. */
+  watch(ward: Ward): void {
     this.#wards.add(ward)
     this.#schedule()
-    return () => {
-      this.#wards.delete(ward)
-      if (this.#wards.size === 0) this[Symbol.dispose]()
-    }
+  }
+
+  release(ward: Ward): void {
+    this.#wards.delete(ward)
+    if (this.#wards.size === 0) this[Symbol.dispose]()
   }
 
   /** Asks about those that `concerns` names; settles when those that may not go on have been told. */
@@ -79,6 +84,17 @@ export class Authority implements Disposable {
   }
 
   async #review(ward: Ward): Promise<void> {
+    const { clock, report } = this.#options
+    if (await settlesWithin(this.#ask(ward), patienceMs, clock)) return
+    // Or one look-up that hangs would be the end of all reviews.
+    report(
+      new Error(`authorize() has not answered within ${patienceMs} ms about "${ward.path}".`),
+      ward.origin(),
+    )
+  }
+
+  /** Never rejects. */
+  async #ask(ward: Ward): Promise<void> {
     try {
       await this.admit(view(ward))
     } catch (thrown) {

@@ -11,8 +11,18 @@ export interface SubscriptionCallDeps {
   readonly authority: Authority | null
 }
 
-/** @throws SluiceError `LOST`, `ACCESS_REVOKED`, and whatever the procedure or the application's own check throws. */
-export async function callSubscription(
+/** Rejects with SluiceError `LOST`, `ACCESS_REVOKED`, and whatever the procedure or the application's own check throws. */
+export function callSubscription(
+  deps: SubscriptionCallDeps,
+  call: ProcedureCall,
+  rerun: Omit<Rerun, 'path'>,
+): Promise<unknown> {
+  // Most come for the first time, and nobody is to be asked: then nothing is waited for.
+  const passes = rerun.again || rerun.lastEventId || deps.authority
+  return passes ? admitted(deps, call, rerun) : callProcedure(deps.desk.router, call)
+}
+
+async function admitted(
   { desk, contracts, authority }: SubscriptionCallDeps,
   call: ProcedureCall,
   rerun: Omit<Rerun, 'path'>,
@@ -20,5 +30,5 @@ export async function callSubscription(
   const { path, ctx } = call
   await contracts.check({ path, ...rerun })
   if (authority) await authority.admit({ path, ctx, input: await call.input() })
-  return callProcedure(desk.router, call)
+  return await callProcedure(desk.router, call)
 }

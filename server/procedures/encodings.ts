@@ -4,7 +4,7 @@
  * Remembered by identity, hence only for what a topic has sealed; any other value is encoded each time.
  */
 import type { AnyTRPCRouter } from '@trpc/server'
-import type { Envelope as RequestEnvelope, Format, Split } from '../../shared/codec/codec.ts'
+import type { ControlType, Envelope as RequestEnvelope, Format, Split } from '../../shared/codec/codec.ts'
 import { jsonFormat } from '../../shared/codec/json.ts'
 import { byteLengthOf } from '../bytes.ts'
 import type { Counters } from '../observe/counters.ts'
@@ -36,6 +36,9 @@ export interface Head {
 
 /** Clients number their requests alike, so a few heads serve most; beyond them, a batch is put together anew. */
 const maxHeadsRemembered = 8
+
+/** Heads of ids below this are kept, some 100 B each. */
+const maxHeadsShared = 256
 
 export class Encodings {
   readonly #counted: Counters['encodings']
@@ -86,16 +89,27 @@ export class EncodedMessages {
   readonly #split: Split
   readonly #counted: Counters['encodings']
   readonly #tails = new WeakMap<Envelope<unknown>, Piece>()
+  /** Of the ids that most clients begin with, for all of them. */
+  readonly #heads: Head[] = []
+  readonly #controls: Readonly<Record<ControlType, Piece>>
   readonly #batches: RememberedBatches
 
   constructor(split: Split, counted: Counters['encodings']) {
     this.#split = split
+    this.#controls = { started: split.controlTail('started'), stopped: split.controlTail('stopped') }
     this.#counted = counted
     this.#batches = new RememberedBatches(counted)
   }
 
   /** How the answers to one request begin. */
   headOf(request: RequestEnvelope): Head {
+    const { id, jsonrpc } = request
+    const isUsual = jsonrpc === undefined && typeof id === 'number' && id >= 0 && id < maxHeadsShared
+    if (!isUsual || !Number.isInteger(id)) return this.#makeHead(request)
+    return (this.#heads[id] ??= this.#makeHead(request))
+  }
+
+  #makeHead(request: RequestEnvelope): Head {
     const piece = this.#split.head(request)
     return { piece, key: typeof piece === 'string' ? piece : JSON.stringify(request) }
   }
@@ -119,6 +133,11 @@ export class EncodedMessages {
    */
   toUntracked(head: Head, data: unknown): Piece {
     return this.#split.join(head.piece, this.#split.untrackedTail(data))
+  }
+
+  /** A message that says nothing but that. */
+  toControl(head: Head, type: ControlType): Piece {
+    return this.#split.join(head.piece, this.#controls[type])
   }
 
   /** A batch as messages, packed. @throws as `toMessage` does. */

@@ -7,14 +7,15 @@
  * Who holds the lease of the key runs; the same key in flight waits for that. A log that says `started` and whose
  * lease has lapsed is of a server that died in the middle: nobody knows how far it came, and it is not run again.
  */
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { experimental_standaloneMiddleware } from '@trpc/server'
 import { systemClock, type Clock } from '../../shared/clock.ts'
 import { quote, SluiceError } from '../../shared/errors.ts'
 import type { Store } from '../stores/store.ts'
 import { packPayload, unpackPayload } from '../topics/payload.ts'
 import { Lease } from '../topics/runs/lease.ts'
-import { currentIdempotencyKey, withoutIdempotencyKey } from './idempotency-key.ts'
+import { digest, fingerprint } from './fingerprint.ts'
+import { idempotencyKeyOf, withoutIdempotencyKey, type IdempotencyKey } from './idempotency-key.ts'
 
 export interface IdempotentOptions<Context = unknown> {
   /** Where results are remembered: one that all servers share. */
@@ -59,9 +60,9 @@ const maxKeyLength = 200
  * The outbox of our client gives each mutation a key; over HTTP it is the header `Idempotency-Key`. Without a key the
  * mutation runs as ever. One that throws may be tried again under its key.
  *
- * Its errors: `IDEMPOTENCY_CONFLICT` (the key was used for another procedure or input, or by another user),
- * `OUTCOME_UNKNOWN` (the server that ran it has died in the middle, or still runs it after a minute), and those of
- * the store.
+ * Its errors: `IDEMPOTENCY_CONFLICT` (the key was used for another procedure or input, or by another user, or is the
+ * header of a batch of several calls; it has not run), `OUTCOME_UNKNOWN` (the server that ran it has died in the middle,
+ * or still runs it after a minute), and those of the store.
  *
  * @example
  * ```ts
@@ -72,13 +73,13 @@ export function idempotent<Context extends object = object>(options: IdempotentO
   const { store, user, windowMs = 24 * 3_600_000, clock = systemClock } = options
   return experimental_standaloneMiddleware<{ ctx: Context }>().create(
     async ({ ctx, path, getRawInput, next }) => {
-      const key = currentIdempotencyKey()
-      if (key === undefined) return next()
-      if (key.length > maxKeyLength) throw conflict(key, `is longer than ${maxKeyLength} characters`)
+      const current = idempotencyKeyOf(path)
+      if (current === undefined) return next()
+      const key = checkKey(current)
       const log = `idempotent/${digest(key)}`
       // tRPC's type of it is the same, simplified beyond what the compiler can see.
       const owner = user ? digest(user(ctx as unknown as Context)) : ''
-      const request = digest(packPayload([path, await getRawInput()]))
+      const request = fingerprint(path, await getRawInput())
 
       await using lease = await waitForTurn(store, log, clock, async () => {
         const { started, last } = await readHistory(store, log)
@@ -95,13 +96,27 @@ export function idempotent<Context extends object = object>(options: IdempotentO
       const write = (entry: Entry, expectLast: number) =>
         store.append(log, [{ payload: packPayload(entry), at: clock.now() }], { expectLast, retain })
       await write({ at: 'started', owner, request }, offset)
-      await store.expire(log, clock.now() + windowMs)
-      // What it calls in its turn are other requests, which have no key.
+      try {
+        await store.expire(log, clock.now() + windowMs)
+      } catch (thrown) {
+        await write({ at: 'failed' }, offset + 1) // it has not run
+        throw thrown
+      }
+      // It may call itself in its turn.
       const result = await withoutIdempotencyKey(next)
       await write(result.ok ? { at: 'done', data: result.data } : { at: 'failed' }, offset + 1)
       return result
     },
   )
+}
+
+/** @throws SluiceError `IDEMPOTENCY_CONFLICT` for a key that is none. */
+function checkKey({ value, paths }: IdempotencyKey): string {
+  if (value.length > maxKeyLength) throw conflict(value, `is longer than ${maxKeyLength} characters`)
+  // Which of them has run could not be told, once some are sent again without the others.
+  if (paths.length > 1)
+    throw conflict(value, `came with a batch of ${paths.length}: send each in a request of its own`)
+  return value
 }
 
 /** Null when there is nothing to run any more, or when somebody else runs it for too long. */
@@ -143,10 +158,6 @@ async function readHistory(store: Store, log: string): Promise<History> {
     started: entries.findLast(entry => entry.at === 'started') ?? null,
     last: entries.at(-1) ?? null,
   }
-}
-
-function digest(value: string | Uint8Array): string {
-  return createHash('sha256').update(value).digest('base64url')
 }
 
 function conflict(key: string, why: string): SluiceError {

@@ -26,8 +26,21 @@ export function withInputDepth(router: AnyTRPCRouter, max: number, onRefused: ()
   return withConfig(router, { transformer })
 }
 
-/** Level by level, so that neither depth nor width costs stack, and what is too deep is not looked at to its end. */
+/** Most inputs are seen to be shallow at a glance; the others are looked at level by level. */
 export function isDeeperThan(value: unknown, max: number): boolean {
+  return !isSmall(value, Math.min(max, 4), { left: 32 }) && isDeeperByLevels(value, max)
+}
+
+/** Whether it ends within so many levels and branches: few, for it calls itself, and may meet one object often. */
+function isSmall(value: unknown, levels: number, branches: { left: number }): boolean {
+  if (!isBranch(value)) return true
+  if (levels === 0 || --branches.left < 0) return false
+  for (const child of Object.values(value)) if (!isSmall(child, levels - 1, branches)) return false
+  return true
+}
+
+/** Level by level, so that neither depth nor width costs stack, and what is too deep is not looked at to its end. */
+function isDeeperByLevels(value: unknown, max: number): boolean {
   let level = new Set(isBranch(value) ? [value] : [])
   for (let depth = 1; level.size > 0; depth++) {
     if (depth > max) return true

@@ -7,7 +7,8 @@
  *
  * A source runs in one of two ways. Any iterable is pumped: one `next()` at a time. A topic's own stream is attached,
  * and pushes by itself; then no promise and no suspended function is held while nothing happens, nor what the set-up
- * needed (2,060 B where it took 6,730, of which the signal is 760; Node 20). Whatever happens first (an end, a failure, a stop) is how it ends: `#finish`.
+ * needed, nor a signal that nobody hears of. Whatever happens first (an end, a failure, a stop) is how it ends:
+ * `#finish`.
  *
  * Two things are subtle. First, `stop()` may come while the procedure is still awaiting its set-up: what arrives
  * afterwards is closed and never iterated. Secondly, `return()` on a generator that waits inside an `await` stands in
@@ -22,15 +23,19 @@ import { isObservable, observableToAsyncIterable } from '@trpc/server/observable
 import type { Clock } from '../../shared/clock.ts'
 import { isSluiceError, SluiceError } from '../../shared/errors.ts'
 import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
+import type { RequestId } from '../../shared/protocol/messages.ts'
+import { Ending } from '../ending.ts'
 import type { CallObservers, Observation } from '../observe/calls.ts'
 import { countRunning, type Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
 import { feedOf, type Feed, type Feeding } from '../topics/sink.ts'
+import { roomUnder } from '../topics/stall.ts'
 import type { Encodings } from './encodings.ts'
 import type { Ward } from './authority.ts'
 import type { SubscriptionCallDeps } from './call-subscription.ts'
-import { settlesWithin } from './grace.ts'
+import type { Grace } from './grace.ts'
 import { reportLag } from './lag-report.ts'
+import { abort, letGo, type Held, type Holder } from './letting-go.ts'
 import { isAbortError, type Origin } from './present-error.ts'
 import type { Replies } from './replies.ts'
 import { TopicSink, type SinkOwner } from './topic-sink.ts'
@@ -38,7 +43,7 @@ import { TopicSink, type SinkOwner } from './topic-sink.ts'
 /** What a subscription is to do. */
 export interface SubscriptionTask {
   readonly path: string
-  /** Calls the procedure; settles with what its resolver returned. Called once. */
+  /** Calls the procedure; settles with what its resolver returned. Called once, and never throws. */
   invoke(signal: AbortSignal): Promise<unknown>
   /** Where errors come from, as far as it is known by then. */
   origin(): Origin
@@ -55,8 +60,16 @@ export interface SubscriptionDeps extends SubscriptionCallDeps {
   readonly counters: Counters
   readonly observers: CallObservers
   readonly encodings: Encodings
-  /** How long a generator may take to end after it was told to, in milliseconds. */
-  readonly graceMs: number
+  /** How long a generator may take to end after it was told to. */
+  readonly grace: Grace
+}
+
+/** Whose subscription it is. */
+export interface SubscriptionOwner {
+  /** It was told to end: nothing of it is to be said any more but its last words, if these can still be heard. */
+  stopping?(): void
+  /** It has ended, clean-up included, or overstayed. Called once. */
+  ended(subscription: Subscription): void
 }
 
 type Outcome =
@@ -73,56 +86,60 @@ interface Opened {
   readonly position: string | null
 }
 
-export class Subscription implements AsyncDisposable, Ward, SinkOwner {
+export class Subscription implements AsyncDisposable, Holder, Ward, SinkOwner {
   readonly #task: SubscriptionTask
   readonly #replies: Replies
   readonly #deps: SubscriptionDeps
   readonly #observation: Observation
-  readonly #onEnd: (() => void) | null
-  readonly #controller = new AbortController()
-  /** Its release by who watches over it. */
-  readonly #release: (() => void) | null
-  /** What the procedure has returned, or is to. */
-  #source: Source | Promise<Source>
+  readonly #owner: SubscriptionOwner
+  /** Of the procedure's signal, which is aborted when it is told to end, or has failed. */
+  #controller: Held = new AbortController()
+  #stopped = false
+  /** Until the procedure has returned, or failed. */
+  #settingUp: Promise<void> | null = null
+  /** What it has returned. */
+  #source: Source = nothing
   #at: 'setting up' | 'running' | 'ending' | 'ended' = 'setting up'
   /** Whether it is among the running ones of its path. */
   #runs = false
+  /** Who pushes to it, if it is pushed to. */
+  #feeding: Feeding | null = null
+  #lagReport: Disposable | null = null
   /** What it ended with. */
   #failure: unknown = null
   /** There once somebody waits for its end. */
-  #ended: { readonly promise: Promise<void>; settle(): void } | null = null
+  #ending: Ending | null = null
 
-  /** @param onEnd called once, when `ended` settles. */
+  /** @param id by which its owner knows it. */
   constructor(
+    readonly id: RequestId | null,
     task: SubscriptionTask,
     replies: Replies,
     deps: SubscriptionDeps,
-    onEnd: (() => void) | null = null,
+    owner: SubscriptionOwner,
   ) {
     this.#task = task
     this.#replies = replies
     this.#deps = deps
-    this.#onEnd = onEnd
+    this.#owner = owner
     this.#observation = deps.observers.begin(task.origin())
-    this.#release = deps.authority?.watch(this) ?? null
+    deps.authority?.watch(this)
     deps.counters.subscriptions += 1
-    this.#source = this.#observation.run(() => this.#start())
+    this.#settingUp = this.#observation.run(() => this.#start())
   }
 
   /** Settles when it has ended, clean-up included, or overstayed; never rejects. */
   get ended(): Promise<void> {
     if (this.#at === 'ended') return Promise.resolve()
-    if (!this.#ended) {
-      let settle = () => {}
-      const promise = new Promise<void>(resolve => (settle = resolve))
-      this.#ended = { promise, settle }
-    }
-    return this.#ended.promise
+    return (this.#ending ??= new Ending()).wait()
   }
 
-  /** Aborted when it is told to end, or has failed. The procedure's own signal. */
-  get signal(): AbortSignal {
-    return this.#controller.signal
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#controller instanceof AbortController ? this.#controller.signal : undefined
   }
 
   get path(): string {
@@ -135,7 +152,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
   /** Ends it with an error, of which the client is told first: over HTTP the response ends with the stop. */
   expel(error: unknown): void {
-    if (this.#controller.signal.aborted) return
+    if (this.#stopped) return
     this.#failure = error
     this.#replies.error(this.#deps.desk.handle(error, this.origin()))
     this.stop()
@@ -143,8 +160,10 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
   /** Ends it; any number of calls, at any time. */
   stop(): void {
-    if (this.#controller.signal.aborted) return
-    this.#controller.abort(aborted)
+    if (this.#stopped) return
+    this.#stopped = true
+    abort(this.#controller, aborted)
+    this.#owner.stopping?.()
     this.#finish({ at: 'stopped' })
   }
 
@@ -154,40 +173,57 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   }
 
   sinkFailed(): void {
-    void this.#return() // never rejects: it is a topic's
+    void this.#return()
   }
 
   fed(failure: { readonly thrown: unknown; readonly of: 'source' | 'encoding' } | null): void {
-    if (this.#controller.signal.aborted) return // whose end is not the source's
+    if (this.#stopped) return // whose end is not the source's
     this.#finish(failure ? { at: 'failed', ...failure } : { at: 'returned' })
   }
 
-  watch(feeding: Feeding): Disposable | null {
-    if (!this.#task.tellLag) return null
+  /** Whom to ask how far behind it is; null where nobody knows. */
+  get feeding(): Feeding | null {
+    return this.#feeding
+  }
+
+  fedBy(feeding: Feeding): void {
+    this.#feeding = feeding
+    if (!this.#task.tellLag) return
     const { clock, desk } = this.#deps
-    return reportLag(feeding, clock, latest =>
+    this.#lagReport = reportLag(feeding, clock, latest =>
       this.#replies
-        .lag(() => (this.#controller.signal.aborted ? null : latest()))
+        .lag(() => (this.#stopped ? null : latest()))
         .catch((thrown: unknown) => void desk.report(thrown, this.#task.origin())),
     )
   }
 
-  /** Calls the procedure, and has what it returns run. */
-  #start(): Promise<Source> {
-    const opening = this.#open(this.#controller.signal)
-    void this.#run(opening)
-    return opening.then(
-      ({ source }) => source,
-      () => nothing, // #run deals with a set-up that fails
-    )
+  /** Calls the procedure, and has what it returns run. Never rejects. */
+  async #start(): Promise<void> {
+    const { signal } = this.#controller as AbortController // let go of at the end of this, at the earliest
+    let of: 'set-up' | 'encoding' = 'set-up'
+    try {
+      const { source, feed, position } = await this.#open(await this.#task.invoke(signal), signal)
+      this.#settingUp = null
+      this.#source = source
+      if (this.#stopped) return
+      this.#at = 'running'
+      this.#runs = true
+      countRunning(this.#deps.counters, this.path, 1)
+      of = 'encoding'
+      this.#replies.started(position)
+      if (feed) this.#attach(feed)
+      else void this.#pump(source) // not awaited: this function would be held as long
+    } catch (thrown) {
+      this.#settingUp = null
+      this.#fail(thrown, of)
+    }
   }
 
-  /** From the procedure's call to an iterator that has not been asked for anything. */
-  async #open(signal: AbortSignal): Promise<Opened> {
-    const result = await this.#task.invoke(signal)
+  /** From what the procedure has returned to an iterator that has not been asked for anything. */
+  #open(result: unknown, signal: AbortSignal): Opened | Promise<Opened> {
     if (isObservable(result)) {
       // Converting subscribes at once, which must not happen for somebody who has left.
-      const source = signal.aborted
+      const source = this.#stopped
         ? nothing
         : observableToAsyncIterable(result, signal)[Symbol.asyncIterator]()
       return { source, feed: null, position: null }
@@ -199,38 +235,26 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
         message: `Subscription ${this.#task.path} did not return an observable or a AsyncGenerator`,
       })
     }
-    const position = this.#task.tellPosition && !signal.aborted ? positionOf(iterable) : null
+    const begins = this.#task.tellPosition && !this.#stopped ? positionOf(iterable) : null
     const source = iterable[Symbol.asyncIterator]()
-    try {
-      return { source, feed: feedOf(iterable), position: await position }
-    } catch (thrown) {
-      await source.return?.()
-      throw thrown
+    const feed = feedOf(iterable)
+    return begins ? openAt(begins, source, feed) : { source, feed, position: null }
+  }
+
+  #attach(feed: Feed): void {
+    feed(new TopicSink(this, this.#replies, this.#deps.counters))
+    if (this.#controller instanceof AbortController) {
+      this.#controller = letGo(this.#controller, this)
     }
   }
 
-  /** Never rejects. */
-  async #run(opening: Promise<Opened>): Promise<void> {
-    let of: 'set-up' | 'encoding' = 'set-up'
-    try {
-      const { source, feed, position } = await opening
-      if (this.#controller.signal.aborted) return
-      this.#source = source
-      this.#at = 'running'
-      this.#runs = true
-      countRunning(this.#deps.counters, this.path, 1)
-      of = 'encoding'
-      this.#replies.started(position)
-      if (feed) feed(new TopicSink(this, this.#replies, this.#deps.counters))
-      else void this.#pump(source) // not awaited: this function would be held as long
-    } catch (thrown) {
-      this.#fail(thrown, of)
-    }
+  hold(controller: AbortController): void {
+    this.#controller = controller
   }
 
   /** Until the source or the client has had enough. Never rejects. */
   async #pump(source: Source): Promise<void> {
-    const { signal } = this.#controller
+    const { signal } = this // which it keeps: it is let go of only where a topic pushes
     let of: 'source' | 'encoding' = 'source'
     try {
       for (;;) {
@@ -238,10 +262,10 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
         // Once, and not until there is room: who has waited has its turn, or a flood of large events would always
         // be first again.
         const { room } = this.#replies
-        if (room) await room
-        if (signal.aborted) return
+        if (room) await (signal ? roomUnder(signal, room, this.#deps.clock) : room)
+        if (this.#stopped) return
         const result = await source.next()
-        if (signal.aborted) return
+        if (this.#stopped) return
         if (result.done) return this.#finish({ at: 'returned' })
         of = 'encoding'
         this.#replies.next(result.value)
@@ -253,7 +277,7 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   }
 
   #fail(thrown: unknown, of: 'set-up' | 'source' | 'encoding'): void {
-    if (!this.#controller.signal.aborted) this.#finish({ at: 'failed', thrown, of })
+    if (!this.#stopped) this.#finish({ at: 'failed', thrown, of })
     // Nobody waits for it any more, but a clean-up that fails must not go unheard.
     else this.#reportUnlessAbort(thrown)
   }
@@ -262,6 +286,8 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   #finish(outcome: Outcome): void {
     if (this.#at === 'ending' || this.#at === 'ended') return
     this.#at = 'ending'
+    this.#feeding = null
+    this.#lagReport?.[Symbol.dispose]()
     void this.#observation.run(() => this.#end(outcome))
   }
 
@@ -269,7 +295,9 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
   async #end(outcome: Outcome): Promise<void> {
     const { counters, desk } = this.#deps
     try {
-      await this.#conclude(outcome)
+      const closes = outcome.at === 'stopped' || this.#say(outcome)
+      if (closes) await this.#close()
+      if (outcome.at === 'stopped') this.#replies.stopped()
     } catch (failure) {
       // The last word itself could not be said, by an encoder that takes not even that.
       this.#failure = failure
@@ -277,37 +305,28 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
       await this.#close()
     }
     this.#at = 'ended'
-    this.#release?.()
+    this.#deps.authority?.release(this)
     counters.subscriptions -= 1
     if (this.#runs) countRunning(counters, this.path, -1)
     this.#observation.end(this.#failure)
-    this.#ended?.settle()
-    this.#onEnd?.()
+    this.#ending?.reach()
+    this.#owner.ended(this)
   }
 
-  async #conclude(outcome: Outcome): Promise<void> {
-    switch (outcome.at) {
-      case 'returned':
-        this.#replies.returned()
-        return
-      case 'stopped':
-        await this.#close()
-        this.#replies.stopped()
-        return
-      case 'failed': {
-        const { thrown, of } = outcome
-        this.#failure = thrown
-        if (isSluiceError(thrown)) this.#count(thrown)
-        const quiet = this.#task.abortErrorEnds && of === 'source' && isAbortError(thrown)
-        if (!quiet) this.#replies.error(this.#deps.desk.handle(thrown, this.#task.origin()))
-        // As tRPC has it: an error of the source is followed by `stopped`, one of the set-up or the encoder is not.
-        if (of === 'source') this.#replies.stopped()
-        if (of !== 'set-up') await this.#close()
-        return
-      }
-      default:
-        outcome satisfies never
+  /** The last words of one that ends by itself. Returns whether its source is to be closed after them. */
+  #say(outcome: Exclude<Outcome, { at: 'stopped' }>): boolean {
+    if (outcome.at === 'returned') {
+      this.#replies.returned()
+      return false
     }
+    const { thrown, of } = outcome
+    this.#failure = thrown
+    if (isSluiceError(thrown)) this.#count(thrown)
+    const quiet = this.#task.abortErrorEnds && of === 'source' && isAbortError(thrown)
+    if (!quiet) this.#replies.error(this.#deps.desk.handle(thrown, this.#task.origin()))
+    // As tRPC has it: an error of the source is followed by `stopped`, one of the set-up or the encoder is not.
+    if (of === 'source') this.#replies.stopped()
+    return of !== 'set-up'
   }
 
   /** What a topic says by an error, whether it pushes or an application's generator has passed it on. */
@@ -319,25 +338,28 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
   /** Signal first, then return(), then patience up to the grace period. */
   async #close(): Promise<void> {
-    const { clock, counters, desk, graceMs } = this.#deps
+    const { counters, desk, grace } = this.#deps
     this.stop()
-    const closed = this.#return()
-    closed.catch(thrown => this.#reportUnlessAbort(thrown))
-    if (await settlesWithin(closed, graceMs, clock)) return
+    if (await grace.settles(this.#return())) return
     counters.overstayed += 1
     const { path } = this.#task
     const help = 'Wrap what it waits for in withSignal(source, signal), so that its finally can run.'
     desk.report(
-      new SluiceError('OVERSTAYED', `"${path}" did not end within ${graceMs} ms of being told to. ${help}`, {
-        data: { path, graceMs },
+      new SluiceError('OVERSTAYED', `"${path}" did not end within ${grace.ms} ms of being told to. ${help}`, {
+        data: { path, graceMs: grace.ms },
       }),
       this.#task.origin(),
     )
   }
 
+  /** Never rejects. */
   async #return(): Promise<void> {
-    const source = await this.#source
-    await source.return?.()
+    try {
+      if (this.#settingUp) await this.#settingUp
+      await this.#source.return?.()
+    } catch (thrown) {
+      this.#reportUnlessAbort(thrown)
+    }
   }
 
   #reportUnlessAbort(thrown: unknown): void {
@@ -348,6 +370,16 @@ export class Subscription implements AsyncDisposable, Ward, SinkOwner {
 
 /** As abort() makes it, but for the stack, which took 10 µs of the 200 that a short subscription costs (Node 20). */
 const aborted = Object.freeze(new DOMException('This operation was aborted', 'AbortError'))
+
+/** Where a source begins is known a little later. Rejects after the source was closed, if that cannot be said. */
+async function openAt(begins: Promise<string>, source: Source, feed: Feed | null): Promise<Opened> {
+  try {
+    return { source, feed, position: await begins }
+  } catch (thrown) {
+    await source.return?.()
+    throw thrown
+  }
+}
 
 const nothing: Source = {
   next: () => Promise.resolve({ done: true, value: undefined }),

@@ -5,14 +5,16 @@ import type { Batch, Replies } from './replies.ts'
 
 /** Whose topic it is. */
 export interface SinkOwner {
-  /** After this nothing is taken; it also ends the feed by itself. */
-  readonly signal: AbortSignal
+  /** Nothing is taken any more; the feed ends by itself. */
+  readonly stopped: boolean
+  /** What its procedure was given to end the stream by, which it has no need of now. */
+  readonly signal: AbortSignal | undefined
   /** Nothing is taken any more, for an event could not be encoded: the feed is to end. */
   sinkFailed(): void
   /** The feed has ended: with an error of its own, of encoding, or with none. */
   fed(failure: { readonly thrown: unknown; readonly of: 'source' | 'encoding' } | null): void
-  /** Keeps an eye on how far behind it is, until it is disposed of; null where nobody wants to know. */
-  watch(feeding: Feeding): Disposable | null
+  /** Whom to ask how far behind it is. */
+  fedBy(feeding: Feeding): void
 }
 
 /** A class, for an object with getters of its own has a shape of its own, too: 1,500 B each (Node 20). */
@@ -22,7 +24,6 @@ export class TopicSink implements Sink<unknown> {
   readonly #counters: Counters
   /** Why nothing is taken any more. */
   #failure: { readonly thrown: unknown } | null = null
-  #watching: Disposable | null = null
 
   constructor(owner: SinkOwner, replies: Replies, counters: Counters) {
     this.#owner = owner
@@ -30,7 +31,7 @@ export class TopicSink implements Sink<unknown> {
     this.#counters = counters
   }
 
-  get signal(): AbortSignal {
+  get signal(): AbortSignal | undefined {
     return this.#owner.signal
   }
 
@@ -47,7 +48,7 @@ export class TopicSink implements Sink<unknown> {
   }
 
   push(batch: Batch<unknown>): void {
-    if (this.#failure || this.#owner.signal.aborted) return
+    if (this.#failure || this.#owner.stopped) return
     try {
       this.#push(batch)
     } catch (thrown) {
@@ -57,11 +58,10 @@ export class TopicSink implements Sink<unknown> {
   }
 
   fedBy(feeding: Feeding): void {
-    this.#watching = this.#owner.watch(feeding)
+    this.#owner.fedBy(feeding)
   }
 
   ended(failure: { readonly thrown: unknown } | null): void {
-    this.#watching?.[Symbol.dispose]()
     if (failure) this.#owner.fed({ ...failure, of: 'source' })
     else this.#owner.fed(this.#failure && { ...this.#failure, of: 'encoding' })
   }

@@ -2,7 +2,7 @@
 import { isTrackedEnvelope } from '@trpc/server'
 import type { TrackedEnvelope } from '@trpc/server'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
-import type { Envelope, Format, Message } from '../../shared/codec/codec.ts'
+import type { ControlType, Envelope, Format, Message } from '../../shared/codec/codec.ts'
 import type { Lag } from '../../shared/items.ts'
 import type { ServerResult } from '../../shared/protocol/messages.ts'
 import { unpresentable, type ErrorDesk, type Origin } from '../procedures/present-error.ts'
@@ -92,6 +92,7 @@ export class Answers implements Replies {
   }
 
   started(position: string | null): void {
+    if (position === null && !this.#credits) return this.#control('started')
     this.#result({
       type: 'started',
       ...(position !== null && { position }),
@@ -134,7 +135,7 @@ export class Answers implements Replies {
 
   stopped(): void {
     this.#credits?.close()
-    this.#result({ type: 'stopped' })
+    this.#control('stopped')
   }
 
   /** For two reasons it may have to wait: the connection is full, or the credit is spent. */
@@ -159,6 +160,12 @@ export class Answers implements Replies {
   #untracked(data: unknown): number {
     if (!this.#shared) return this.#result({ type: 'data', data })
     return this.#writer.outlet.sendMessage(this.#shared.toUntracked(this.#headOf(this.#shared), data))
+  }
+
+  #control(type: ControlType): void {
+    if (!this.#shared) this.#result({ type })
+    // The head is not kept: of most subscriptions nothing else is said for long.
+    else this.#writer.outlet.send(this.#shared.toControl(this.#shared.headOf(this.#envelope), type))
   }
 
   #headOf(messages: EncodedMessages): Head {

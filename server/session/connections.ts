@@ -1,13 +1,18 @@
 /** All open connections of one server: for its numbers, their age, its drain and its end. */
 import { settlesWithin } from '../procedures/grace.ts'
 import { sleep, type Clock, type Timer } from '../../shared/clock.ts'
+import type { Feeding } from '../topics/sink.ts'
 import type { Admission } from './admission.ts'
+
+export type { Feeding }
 
 export interface Connection {
   readonly carrier: 'websocket' | 'stream' | 'sse'
   readonly bufferedBytes: number
   /** True while it has a subscription or a call in hand. */
   readonly busy: boolean
+  /** Those of its subscriptions that are pushed to. */
+  feeding(): Iterable<Feeding>
   /**
    * Asks the peer to connect anew, and to resume there. Ends nothing that the peer would not come back to.
    *

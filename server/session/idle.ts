@@ -2,7 +2,7 @@
  * Ends connections of which nobody wants anything. One with a subscription is not watched: most connections have one.
  */
 import type { Clock } from '../../shared/clock.ts'
-import { Rota } from './rota.ts'
+import { Rota } from '../rota.ts'
 
 export interface Idler {
   /** True while something is in hand; `active` is called when it has ended. */

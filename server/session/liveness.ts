@@ -3,7 +3,7 @@
  * message counts as a sign, so a busy connection is never asked.
  */
 import type { Clock } from '../../shared/clock.ts'
-import { Rota } from './rota.ts'
+import { Rota } from '../rota.ts'
 
 export interface KeepAlive {
   readonly enabled: boolean

@@ -3,11 +3,13 @@
  * Messages are handled concurrently, as they come. Wire: docs/wire.md, section 2.
  */
 import { TRPCError } from '@trpc/server'
+import type { Feeding } from '../topics/sink.ts'
 import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { Timer } from '../../shared/clock.ts'
 import type { Format } from '../../shared/codec/codec.ts'
 import { errorTable, isSluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
 import { ping, pong, type RequestId } from '../../shared/protocol/messages.ts'
+import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { settlesWithin } from '../procedures/grace.ts'
 import type { Origin } from '../procedures/present-error.ts'
@@ -15,7 +17,7 @@ import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscript
 import { Answers, MessageWriter, type Correspondent } from './answers.ts'
 import type { Connection, Connections } from './connections.ts'
 import { Credits } from './credits.ts'
-import { Ending } from './ending.ts'
+import { Ending } from '../ending.ts'
 import { toInfo, type Guest } from './guest.ts'
 import { decodeFrame, parseMessages, toRefusal, type FrameDeps } from './frames.ts'
 import { parseHello, readConnectionParams, saysWho } from './hello.ts'
@@ -45,26 +47,29 @@ export interface SessionDeps extends SubscriptionDeps, FrameDeps {
 /** How long a peer may take to answer a close frame, in milliseconds. */
 const goodbyeMs = 1_000
 
-export class Session implements Connection, Correspondent, Idler, Pinged, WireListener {
+export class Session implements Caller, Connection, Correspondent, Idler, Pinged, WireListener {
   readonly carrier = 'websocket'
 
   readonly #wire: DuplexWire
   readonly #guest: Guest
-  readonly #deps: SessionDeps
+  readonly deps: SessionDeps
   readonly #outlet: Outlet
   readonly #writer: MessageWriter
   readonly #subscriptions: Subscriptions
   /** Of those subscriptions whose client counts; null until there is one. */
   #credits: Map<RequestId, Credits> | null = null
-  readonly #caller: Caller
-  readonly #reading: Reading
+  /** There once it was full. */
+  #reading: Reading | null = null
   readonly #rate: Rate
   readonly #expiry: Expiry | null
   readonly #hello: Timer | null
 
   /** Being made, or made; null until the guest has said who it is. */
-  #context: Promise<Context> | null = null
-  #ctx: unknown = undefined
+  #context: Context | Promise<Context> | null = null
+  ctx: unknown = undefined
+  /** How often the guest has said who it is, and which of these times `ctx` is of. */
+  #said = 0
+  #heeded = 0
   /** Queries and mutations that have not been answered. */
   #calls = 0
   /** True once the guest was told to leave: what it still says is not listened to. */
@@ -73,23 +78,21 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
   #closed = false
   /** Of the wire, for contexts that want to know; null until one does (its listeners included: 800 B; Node 20). */
   #gone: AbortController | null = null
-  readonly #ending = new Ending()
+  /** Of everything. */
+  #ended = false
+  /** There once somebody waits for that. */
+  #ending: Ending | null = null
 
   constructor(wire: DuplexWire, guest: Guest, deps: SessionDeps) {
     const { limits, clock } = deps
     const { codec } = guest
     this.#wire = wire
     this.#guest = guest
-    this.#deps = deps
+    this.deps = deps
     this.#outlet = new Outlet(wire, limits.outletHighWater, deps.counters)
     const formatFor = codec ? (path?: string) => codec.formatFor(path) : deps.formatFor
     this.#writer = new MessageWriter(this.#outlet, formatFor, deps.encodings, deps.desk, this)
-    this.#subscriptions = new Subscriptions(deps, limits.maxSubscriptions, id => {
-      this.#credits?.delete(id)
-      this.#settled()
-    })
-    this.#caller = { req: guest.req, deps, extensions: guest.extensions, ctx: () => this.#ctx }
-    this.#reading = new Reading(wire, this.#outlet, limits.outletHighWater, this)
+    this.#subscriptions = new Subscriptions(deps, limits.maxSubscriptions, this)
     this.#rate = new Rate(limits.messagesPerSecond, limits.maxMessageBurst, clock)
     this.#expiry =
       deps.expiry &&
@@ -104,8 +107,20 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
     wire.listen(this)
   }
 
+  get req(): unknown {
+    return this.#guest.req
+  }
+
+  get extensions(): Extensions {
+    return this.#guest.extensions
+  }
+
   get bufferedBytes(): number {
     return this.#outlet.bufferedBytes
+  }
+
+  feeding(): Iterable<Feeding> {
+    return this.#subscriptions.feeding()
   }
 
   get busy(): boolean {
@@ -121,7 +136,7 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
     this.#sayGoodbye(1012, 'service restart')
     await this.#subscriptions.close()
     await this.#cutOffUnlessGone()
-    await this.#ending.wait()
+    await this.#whenEnded()
   }
 
   ping(): void {
@@ -138,7 +153,7 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
 
   /** The peer has given a sign of life. */
   heard(): void {
-    if (!this.#closed) this.#deps.heartbeats.heard(this)
+    if (!this.#closed) this.deps.heartbeats.heard(this)
   }
 
   /** What a peer sends is answered politely; if that throws, it is our own bug, and ends this session alone. */
@@ -146,7 +161,7 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
     try {
       this.#receive(data, binary)
     } catch (bug) {
-      this.#deps.desk.report(bug, this.nowhere())
+      this.deps.desk.report(bug, this.nowhere())
       this.#sayGoodbye(errorTable.INTERNAL.close, 'INTERNAL')
     }
   }
@@ -156,12 +171,12 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
   }
 
   failed(error: Error, code: SluiceErrorCode): void {
-    countRefusal(this.#deps.counters, code)
-    this.#deps.desk.report(error, this.nowhere())
+    countRefusal(this.deps.counters, code)
+    this.deps.desk.report(error, this.nowhere())
   }
 
   closed(): void {
-    const { heartbeats, idleWatch, connections } = this.#deps
+    const { heartbeats, idleWatch, connections } = this.deps
     this.#closed = true
     this.#hello?.cancel()
     this.#expiry?.[Symbol.dispose]()
@@ -172,13 +187,24 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
       // never rejects
       this.#outlet.close()
       connections.remove(this)
-      this.#ending.reach()
+      this.#ended = true
+      this.#ending?.reach()
     })
+  }
+
+  /** A subscription has ended, and its id is free again. */
+  freed(id: RequestId): void {
+    this.#credits?.delete(id)
+    this.#settled()
+  }
+
+  #whenEnded(): Promise<void> {
+    return this.#ended ? Promise.resolve() : (this.#ending ??= new Ending()).wait()
   }
 
   /** Where an error comes from that belongs to no request. */
   nowhere(): Origin {
-    return { req: this.#guest.req, type: 'unknown', path: undefined, input: undefined, ctx: this.#ctx }
+    return { req: this.#guest.req, type: 'unknown', path: undefined, input: undefined, ctx: this.ctx }
   }
 
   #sayGoodbye(code?: number, reason?: string): void {
@@ -191,13 +217,13 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
   #expel(code: SluiceErrorCode): void {
     if (this.#expelled) return
     this.#expelled = true
-    countRefusal(this.#deps.counters, code)
+    countRefusal(this.deps.counters, code)
     this.#sayGoodbye(errorTable[code].close, code)
     void this.#cutOffUnlessGone()
   }
 
   async #cutOffUnlessGone(): Promise<void> {
-    if (!(await settlesWithin(this.#ending.wait(), goodbyeMs, this.#deps.clock))) this.cutOff()
+    if (!(await settlesWithin(this.#whenEnded(), goodbyeMs, this.deps.clock))) this.cutOff()
   }
 
   #missHello(): void {
@@ -206,12 +232,14 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
 
   /** The guest has said who it is, or need not. */
   #greet(readParams: () => TRPCRequestInfo['connectionParams']): void {
-    this.#context = this.#createContext(readParams)
+    const making = this.#createContext(readParams)
+    this.#context = making
+    void making.then(made => (this.#context = made)) // never rejects
   }
 
   async #createContext(readParams: () => TRPCRequestInfo['connectionParams']): Promise<Context> {
     try {
-      this.#ctx = await this.#makeContext(readParams())
+      await this.#makeContext(readParams())
       return madeContext
     } catch (thrown) {
       const error = this.#tellOfNone(thrown)
@@ -225,10 +253,14 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
     }
   }
 
-  async #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<unknown> {
+  /** What was said last counts: one that is made only after a later one is let go of. */
+  async #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<void> {
+    const said = (this.#said += 1)
     const ctx = await this.#guest.createContext(toInfo(connectionParams, () => this.#signal))
+    if (said < this.#heeded) return
     this.#expiry?.follow(ctx)
-    return ctx
+    this.#heeded = said
+    this.ctx = ctx
   }
 
   get #signal(): AbortSignal {
@@ -247,18 +279,18 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
   /** The guest says anew who it is. If that fails, what it said before holds until it runs out. */
   async #renew(hello: unknown): Promise<void> {
     try {
-      this.#ctx = await this.#makeContext(parseHello(hello))
+      await this.#makeContext(parseHello(hello))
     } catch (thrown) {
       this.#tellOfNone(thrown)
       return
     }
-    await this.#deps.authority?.review(({ ctx }) => ctx === this.#ctx)
+    await this.deps.authority?.review(({ ctx }) => ctx === this.ctx)
   }
 
   /** Reports an error that belongs to no request, and tells the client. */
   #tellOfNone(thrown: unknown): TRPCError {
-    const error = this.#deps.desk.report(thrown, this.nowhere())
-    this.#writer.error({ id: null }, this.#deps.desk.present(error, this.nowhere()))
+    const error = this.deps.desk.report(thrown, this.nowhere())
+    this.#writer.error({ id: null }, this.deps.desk.present(error, this.nowhere()))
     return error
   }
 
@@ -279,18 +311,18 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
       )
       return
     }
-    const { counters } = this.#deps
+    const { counters } = this.deps
     counters.bytesIn += data.byteLength
     const frame = binary ? data : data.toString('utf8')
     if (frame === pong) return
     if (frame === ping) {
-      if (!this.#deps.dangerouslyDisablePong) this.#outlet.send(pong)
-      return this.#reading.pauseWhileFull()
+      if (!this.deps.dangerouslyDisablePong) this.#outlet.send(pong)
+      return this.#pauseWhileFull()
     }
-    this.#deps.idleWatch.active(this)
+    this.deps.idleWatch.active(this)
     const context = this.#context
     if (!context) {
-      this.#greet(() => readConnectionParams(this.#deps.encoder, frame))
+      this.#greet(() => readConnectionParams(this.deps.encoder, frame))
       return
     }
     const messages = this.#read(frame)
@@ -298,31 +330,38 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
     // The frame itself was one.
     if (messages.length > 1 && !this.#admits(messages.length - 1)) return
     messages.forEach((incoming, index) => this.#handle(incoming, index, context))
+    this.#pauseWhileFull()
+  }
+
+  #pauseWhileFull(): void {
+    const { limits } = this.deps
+    if (!this.#outlet.room) return
+    this.#reading ??= new Reading(this.#wire, this.#outlet, limits.outletHighWater, this)
     this.#reading.pauseWhileFull()
   }
 
   /** The messages of one frame; none if one of them is wrong, which is answered. */
   #read(frame: string | Uint8Array): Incoming[] {
     try {
-      const decoded = decodeFrame(frame, this.#guest.codec, this.#deps)
+      const decoded = decodeFrame(frame, this.#guest.codec, this.deps)
       const [first, ...others] = decoded.messages
       if (this.#guest.extensions.renewal && others.length === 0 && saysWho(first)) {
         void this.#renew(first) // never rejects: what fails is told
         return []
       }
-      return parseMessages(decoded, this.#guest.extensions, this.#deps)
+      return parseMessages(decoded, this.#guest.extensions, this.deps)
     } catch (thrown) {
-      this.#refuse(toRefusal(thrown, this.#deps.counters))
+      this.#refuse(toRefusal(thrown, this.deps.counters))
       return []
     }
   }
 
   /** Answers what cannot be told apart from other requests, for want of an id. It is the peer's fault: no report. */
   #refuse(error: TRPCError): void {
-    this.#writer.error({ id: null }, this.#deps.desk.present(error, this.nowhere()))
+    this.#writer.error({ id: null }, this.deps.desk.present(error, this.nowhere()))
   }
 
-  #handle(incoming: Incoming, batchIndex: number, context: Promise<Context>): void {
+  #handle(incoming: Incoming, batchIndex: number, context: Context | Promise<Context>): void {
     if ('granted' in incoming) {
       const { id, events } = incoming.granted
       const taken = this.#credits?.get(id)?.grant(events) ?? 0 // else its stream has just ended
@@ -332,33 +371,33 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
     }
     const { message, again, lag, credit, idempotencyKey } = incoming
     const { id, jsonrpc } = message
-    const path = message.method === 'subscription.stop' ? undefined : message.params.path
-    const credits = credit && new Credits(credit)
     const envelope = jsonrpc === undefined ? { id } : { id, jsonrpc }
-    const answers = new Answers(this.#writer, envelope, path, credits)
     if (id === null) {
       const error = new TRPCError({ code: 'PARSE_ERROR', message: '`id` is required' })
-      answers.error(this.#deps.desk.handle(error, this.nowhere()))
-    } else if (message.method === 'subscription.stop') {
-      this.#subscriptions.stop(id)
-    } else if (message.method === 'subscription') {
-      const task = new Task(message, { batchIndex, again, lag }, context, this.#caller)
+      this.#writer.error(envelope, this.deps.desk.handle(error, this.nowhere()))
+      return
+    }
+    if (message.method === 'subscription.stop') return this.#subscriptions.stop(id)
+    const credits = credit && new Credits(credit)
+    const answers = new Answers(this.#writer, envelope, message.params.path, credits)
+    if (message.method === 'subscription') {
+      const task = new Task(message, { batchIndex, again, lag }, context, this)
       try {
         this.#subscriptions.start(id, task, answers)
-        this.#deps.idleWatch.leave(this)
+        this.deps.idleWatch.leave(this)
         if (credits) (this.#credits ??= new Map()).set(id, credits)
       } catch (thrown) {
-        answers.error(this.#deps.desk.handle(thrown, task.origin()))
+        answers.error(this.deps.desk.handle(thrown, task.origin()))
       }
     } else {
       const circumstances = { batchIndex, again, lag, idempotencyKey }
-      void this.#answer(new Task(message, circumstances, context, this.#caller), answers)
+      void this.#answer(new Task(message, circumstances, context, this), answers)
     }
   }
 
   async #answer(task: SubscriptionTask, answers: Answers): Promise<void> {
     this.#calls += 1
-    const observation = this.#deps.observers.begin(task.origin())
+    const observation = this.deps.observers.begin(task.origin())
     let failure: unknown = null
     try {
       // As in tRPC, a call outlives its socket: the signal is never aborted.
@@ -366,19 +405,19 @@ export class Session implements Connection, Correspondent, Idler, Pinged, WireLi
       answers.data(refuseStream(result, task.origin().type))
     } catch (thrown) {
       failure = thrown
-      answers.error(this.#deps.desk.handle(thrown, task.origin()))
+      answers.error(this.deps.desk.handle(thrown, task.origin()))
     } finally {
       observation.end(failure)
       this.#calls -= 1
-      this.#reading.pauseWhileFull()
+      this.#pauseWhileFull()
       this.#settled()
     }
   }
 
   /** A subscription or a call has ended. */
   #settled(): void {
-    if (!this.#closed) this.#deps.idleWatch.active(this)
-    this.#deps.connections.checkCalm()
+    if (!this.#closed) this.deps.idleWatch.active(this)
+    this.deps.connections.checkCalm()
   }
 }
 

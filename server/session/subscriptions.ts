@@ -7,24 +7,32 @@ import { SluiceError } from '../../shared/errors.ts'
 import { countRefusal } from '../observe/counters.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Replies } from '../procedures/replies.ts'
-import { Subscription, type SubscriptionDeps, type SubscriptionTask } from '../procedures/subscription.ts'
+import type { Feeding } from '../topics/sink.ts'
+import {
+  Subscription,
+  type SubscriptionDeps,
+  type SubscriptionOwner,
+  type SubscriptionTask,
+} from '../procedures/subscription.ts'
 
-export class Subscriptions implements AsyncDisposable {
-  readonly #running = new Map<RequestId, Subscription>()
+export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
+  // Most connections have one, and a map with one entry takes 250 B (Node 20).
+  #only: Subscription | null = null
+  #others: Map<RequestId, Subscription> | null = null
   readonly #deps: SubscriptionDeps
   readonly #max: number
-  readonly #onEnd: (id: RequestId) => void
+  readonly #owner: { freed(id: RequestId): void } | null
   #closed = false
 
-  /** @param onEnd called when one has ended, and its id is free again. */
-  constructor(deps: SubscriptionDeps, max: number, onEnd: (id: RequestId) => void = () => {}) {
+  /** @param owner told when one has ended, and its id is free again. */
+  constructor(deps: SubscriptionDeps, max: number, owner: { freed(id: RequestId): void } | null = null) {
     this.#deps = deps
     this.#max = max
-    this.#onEnd = onEnd
+    this.#owner = owner
   }
 
   get size(): number {
-    return this.#running.size
+    return (this.#only ? 1 : 0) + (this.#others?.size ?? 0)
   }
 
   /**
@@ -34,35 +42,52 @@ export class Subscriptions implements AsyncDisposable {
    * @throws SluiceError `TOO_MANY_SUBSCRIPTIONS` at the limit.
    */
   start(id: RequestId, task: SubscriptionTask, replies: Replies): Subscription {
-    if (this.#running.has(id)) throw new TRPCError({ code: 'BAD_REQUEST', message: `Duplicate id ${id}` })
-    if (this.#running.size >= this.#max) {
+    if (this.#find(id)) throw new TRPCError({ code: 'BAD_REQUEST', message: `Duplicate id ${id}` })
+    const { size } = this
+    if (size >= this.#max) {
       countRefusal(this.#deps.counters, 'TOO_MANY_SUBSCRIPTIONS')
       throw new SluiceError(
         'TOO_MANY_SUBSCRIPTIONS',
-        `This connection has ${this.#running.size} subscriptions, which is the limit. End one first.`,
+        `This connection has ${size} subscriptions, which is the limit. End one first.`,
         { data: { limit: this.#max } },
       )
     }
-    const subscription = new Subscription(task, replies, this.#deps, () => this.#free(id))
-    this.#running.set(id, subscription)
+    const subscription = new Subscription(id, task, replies, this.#deps, this)
+    if (this.#only) (this.#others ??= new Map()).set(id, subscription)
+    else this.#only = subscription
     if (this.#closed) subscription.stop()
     return subscription
   }
 
+  /** Those that are pushed to. */
+  *feeding(): Iterable<Feeding> {
+    for (const { feeding } of this.#all()) if (feeding) yield feeding
+  }
+
   /** Ends one. An id that is not in use is nothing to complain about: its stream may just have ended by itself. */
   stop(id: RequestId): void {
-    this.#running.get(id)?.stop()
+    this.#find(id)?.stop()
   }
 
   /** Ends all; settles when all have ended, or overstayed. What is started later is ended at once. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all(Array.from(this.#running.values(), running => running[Symbol.asyncDispose]()))
+    await Promise.all(this.#all().map(each => each[Symbol.asyncDispose]()))
   }
 
-  #free(id: RequestId): void {
-    this.#running.delete(id)
-    this.#onEnd(id)
+  ended(subscription: Subscription): void {
+    const { id } = subscription
+    if (this.#only === subscription) this.#only = null
+    else if (id !== null) this.#others?.delete(id)
+    if (id !== null) this.#owner?.freed(id)
+  }
+
+  #all(): Subscription[] {
+    return [...(this.#only ? [this.#only] : []), ...(this.#others?.values() ?? [])]
+  }
+
+  #find(id: RequestId): Subscription | undefined {
+    return this.#only?.id === id ? this.#only : this.#others?.get(id)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -19,7 +19,7 @@ export interface Caller {
   readonly deps: SubscriptionCallDeps
   readonly extensions: Extensions
   /** The context of this moment, as far as there is one. */
-  ctx(): unknown
+  readonly ctx: unknown
 }
 
 /** What is known of a request beside itself. */
@@ -32,31 +32,41 @@ export interface Circumstances {
   readonly lag: boolean
 }
 
+/** What only its call needs of a request. */
+interface CallDetails extends Circumstances {
+  readonly lastEventId: string | undefined
+  readonly context: Context | Promise<Context>
+}
+
 /** A request as it is kept while its subscription runs: without the message that it came in. */
 export class Task implements SubscriptionTask {
   readonly path: string
-  readonly abortErrorEnds = false
   readonly #type: TRPCRequestMessage['method']
   readonly #input: unknown
-  readonly #lastEventId: string | undefined
-  readonly #circumstances: Circumstances
-  readonly #context: Promise<Context>
+  readonly #lag: boolean
   readonly #caller: Caller
+  /** What only the call needs; null after it. */
+  #call: CallDetails | null
 
   /** @param context the caller's; its error is the answer to every request. */
   constructor(
     { method, params }: TRPCRequestMessage,
     circumstances: Circumstances,
-    context: Promise<Context>,
+    context: Context | Promise<Context>,
     caller: Caller,
   ) {
-    this.path = params.path
+    const { path, input, lastEventId } = params
+    this.path = path
     this.#type = method
-    this.#input = withLastEventId(params.input, params.lastEventId)
-    this.#lastEventId = params.lastEventId
-    this.#circumstances = circumstances
-    this.#context = context
+    this.#input = withLastEventId(input, lastEventId)
+    this.#lag = circumstances.lag
     this.#caller = caller
+    const { batchIndex, again, lag, idempotencyKey } = circumstances
+    this.#call = { batchIndex, again, lag, idempotencyKey, lastEventId, context }
+  }
+
+  get abortErrorEnds(): boolean {
+    return false
   }
 
   get tellPosition(): boolean {
@@ -64,25 +74,34 @@ export class Task implements SubscriptionTask {
   }
 
   get tellLag(): boolean {
-    return this.#caller.extensions.lag && this.#circumstances.lag
+    return this.#caller.extensions.lag && this.#lag
   }
 
   origin(): Origin {
     const { req, ctx } = this.#caller
-    return { req, type: this.#type, path: this.path, input: this.#input, ctx: ctx() }
+    return { req, type: this.#type, path: this.path, input: this.#input, ctx }
   }
 
-  async invoke(signal: AbortSignal): Promise<unknown> {
-    const made = await this.#context
-    if (!made.ok) throw made.error
+  invoke(signal: AbortSignal): Promise<unknown> {
+    if (!this.#call) return Promise.reject(new SluiceError('INTERNAL', 'A task was to be done twice.'))
+    const call = this.#call
+    this.#call = null
+    const { context } = call
+    return context instanceof Promise
+      ? context.then(made => this.#invoke(call, made, signal))
+      : this.#invoke(call, context, signal)
+  }
+
+  #invoke(details: CallDetails, made: Context, signal: AbortSignal): Promise<unknown> {
+    if (!made.ok) return Promise.reject(made.error)
+    const { again, batchIndex, idempotencyKey, lastEventId } = details
     const { deps, ctx } = this.#caller
-    const { again, batchIndex, idempotencyKey } = this.#circumstances
     const input = () => Promise.resolve(this.#input)
-    const call = { path: this.path, type: this.#type, ctx: ctx(), signal, batchIndex, input }
+    const call = { path: this.path, type: this.#type, ctx, signal, batchIndex, input }
     if (this.#type !== 'subscription') {
-      return withIdempotencyKey(idempotencyKey, () => callProcedure(deps.desk.router, call))
+      return withIdempotencyKey(idempotencyKey, [this.path], () => callProcedure(deps.desk.router, call))
     }
-    return callSubscription(deps, call, { again, lastEventId: this.#lastEventId })
+    return callSubscription(deps, call, { again, lastEventId })
   }
 }
 

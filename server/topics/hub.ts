@@ -69,6 +69,9 @@ export class Hub<Item> {
   #epoch: Epoch = unborn
   #head: Offset = 0
 
+  /** The latest place that somebody asked for: those who stand there share one object. */
+  #place: LogPlace = { epoch: unborn, offset: 0 }
+
   readonly #waiting = new Set<() => void>()
   readonly #live = new Set<LiveSubscriber<Item>>()
   /** The latest batches by the offset before them: subscribers who catch up side by side share them. */
@@ -119,6 +122,18 @@ export class Hub<Item> {
     if (this.#isOpen) return this.log.endOf(await this.log.store.describe(this.log.name))
     await this.opened
     return { epoch: this.#epoch, offset: this.#head }
+  }
+
+  /** A place in this life of the log. */
+  placeAt(offset: Offset): LogPlace {
+    const { epoch } = this
+    if (this.#place.offset !== offset || this.#place.epoch !== epoch) this.#place = { epoch, offset }
+    return this.#place
+  }
+
+  /** The same place, as the object of those who stand there. */
+  shared(place: LogPlace): LogPlace {
+    return place.epoch === this.#epoch ? this.placeAt(place.offset) : place
   }
 
   /** The recent item at an offset; `undefined` when it must be read from the store. */

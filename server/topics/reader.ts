@@ -47,6 +47,9 @@ export interface ReaderOptions<Item> {
   readonly whenSlow: WhenSlow<Item>
 }
 
+/** What a reader has read ahead that has read nothing ahead, as most of them most of the time: never written to. */
+const nothing: never[] = []
+
 export type Delivered<Item> = Envelope<Item | Gap | Snapshot<unknown>>
 
 export class Reader<Item> {
@@ -56,9 +59,9 @@ export class Reader<Item> {
 
   #place: LogPlace = { epoch: unborn, offset: 0 }
   /** What was read ahead: at most one page, or what a start or gap puts before the next item. */
-  #ahead: Slot<Item | Gap | Snapshot<unknown>>[] = []
-  /** When the first record of the last page was appended, in milliseconds since 1970; Infinity before there is one. */
-  #pageAt = Infinity
+  #ahead: Slot<Item | Gap | Snapshot<unknown>>[] = nothing
+  /** When the first record of the last page was appended, in milliseconds since 1970; none before there is one. */
+  #pageAt: number | undefined = undefined
   /** The latest of each key, where a reader that is behind wants no more. */
   readonly #conflation: Conflation<Item> | null
   /** Where to count what is dropped, if anybody does. */
@@ -106,7 +109,7 @@ export class Reader<Item> {
     const { epoch, offset } = this.#place
     const next = this.#ahead.find(slot => slot !== null) ?? this.#conflation?.first
     const unread = epoch === this.#hub.epoch ? offset + 1 : 1
-    return this.#hub.ageOf(next ? parseCursor(next[0]).offset : unread, this.#pageAt)
+    return this.#hub.ageOf(next ? parseCursor(next[0]).offset : unread, this.#pageAt ?? Infinity)
   }
 
   /** True when all that the hub knows has been taken: what comes next can be pushed. */
@@ -127,7 +130,7 @@ export class Reader<Item> {
     // Asked for at once: what is published from now on belongs to a newcomer.
     const end = await this.#hub.endOfLog()
     if (folding) await this.#giveSnapshot(folding)
-    else if (from === 'end') this.#place = end
+    else if (from === 'end') this.#place = this.#hub.shared(end)
     // From the start of what is retained: whatever was dropped before, a newcomer has not missed.
     else this.#place = await this.#firstRetained()
   }
@@ -162,7 +165,7 @@ export class Reader<Item> {
 
   /** Takes a batch that follows this place, and moves behind it. Returns what of it is to be delivered. */
   accept(batch: Batch<Item>): Batch<Item> {
-    this.#place = { epoch: this.#hub.epoch, offset: batch.to }
+    this.#place = this.#hub.placeAt(batch.to)
     return this.#filter || this.#log.isLast ? this.#select(batch.envelopes, batch.from) : batch
   }
 
@@ -256,10 +259,12 @@ export class Reader<Item> {
     }
     if (page.state.first > offset + 1) return this.#meetGap('trimmed')
     let expected = offset
+    const ahead = [...this.#ahead]
     for (const record of page.records) {
       if (record.offset !== ++expected) throw holeAfter(hub.log, expected - 1, record.offset)
-      this.#ahead.push(hub.recent(record.offset) ?? hub.seal(epoch, record))
+      ahead.push(hub.recent(record.offset) ?? hub.seal(epoch, record))
     }
+    this.#ahead = ahead
     this.#place = { epoch, offset: expected }
     this.#pageAt = page.records[0]?.at ?? this.#pageAt
   }
@@ -293,7 +298,7 @@ export class Reader<Item> {
   async #resume(after: string): Promise<void> {
     const place = this.#hub.log.placeOf(after)
     await this.#hub.opened // or it would know of no life of the log yet
-    if (this.#isAtHand(place)) this.#place = place
+    if (this.#isAtHand(place)) this.#place = this.#hub.shared(place)
     else await this.#look(place)
     // Who has seen the last item has seen the whole stream: it must not wait for more.
     if (this.#log.isLast && place.offset > 0) await this.#endIfLast(this.#log.isLast)
@@ -366,7 +371,7 @@ export class Reader<Item> {
 
   end(): void {
     this.#ended = true
-    this.#ahead = []
+    this.#ahead = nothing
     this.#wake?.()
   }
 }

@@ -10,7 +10,7 @@ export interface Sink<Item> {
   /** Nothing more comes: the stream has ended by itself or was told to (null), or has failed. Called once. */
   ended(failure: { readonly thrown: unknown } | null): void
   /** A signal after which it calls `return()` by itself, so that the stream need not listen to it. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Null while there is room for more; else a promise that settles when there is again, or nobody wants more. */
   readonly room: Promise<void> | null
   /** How many items it takes while there is room; left out by those who take any batch. */
@@ -23,8 +23,6 @@ export interface Sink<Item> {
 
 /** What topics count for whoever they push to: plain numbers, written where things happen. */
 export interface Tally {
-  /** Those who are being pushed to: asked when somebody looks, so that keeping them costs nothing per event. */
-  readonly feeding: Set<Feeding>
   /** Subscribers that came back with a cursor, by where their next events were found. */
   readonly resumes: {
     /** In memory, or there was nothing to catch up with. */
@@ -49,7 +47,6 @@ export interface Feeding {
 
 export function createTally(): Tally {
   return {
-    feeding: new Set(),
     resumes: { ring: 0, store: 0, missed: 0 },
     dropped: { conflate: 0, dropOldest: 0 },
   }

@@ -15,7 +15,7 @@ import type { LiveSubscriber } from './hub.ts'
 import { Reader } from './reader.ts'
 import type { Delivered, ReaderOptions, ReadLog } from './reader.ts'
 import type { Feeding, Sink, Tally } from './sink.ts'
-import { roomWithin } from './when-slow.ts'
+import { limitStall, roomFor, unlimitStall } from './stall.ts'
 
 /** The log of a subscriber: what is the same for all of them. */
 export interface SubscribedLog<Item> extends ReadLog<Item> {
@@ -57,7 +57,7 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
     this.#signal = signal
     this.#resumes = options.after !== undefined
     if (signal?.aborted) this.#end()
-    else if (signal) signal.addEventListener('abort', (this.#onAbort = () => this.#end()))
+    else if (signal) this.#listenTo(signal)
     // Started at once, and not by the first next(): what is published from now on belongs to the subscriber.
     this.#started = this.#reader.ended ? settled : this.#reader.start(options)
     // Heard by the first next(), or by nobody if there is none.
@@ -98,8 +98,7 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
   feed(sink: Sink<unknown>): void {
     this.#sink = sink
     this.#reader.tally = sink.tally
-    sink.tally?.feeding.add(this)
-    if (this.#signal === sink.signal) this.#deafen()
+    if (this.#signal && this.#signal === sink.signal) this.#deafen()
     sink.fedBy?.(this)
     void this.#catchUp(sink, true)
   }
@@ -134,7 +133,7 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
       let resuming = first && this.#resumes
       while (!reader.ended) {
         // Once, and not until there is room: who has waited has its turn, or a flood would always be first again.
-        if (sink.room) await this.#waitFor(sink.room)
+        if (sink.room) await roomFor(reader, sink.room, this.#log.clock)
         if (reader.ended) break
         const batch = reader.takeBatch(sink.capacity)
         if (resuming) {
@@ -151,12 +150,6 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
     }
   }
 
-  #waitFor(room: Promise<void>): Promise<void> {
-    const { whenSlow } = this.#reader
-    const disconnects = whenSlow !== 'wait' && whenSlow.policy === 'disconnect'
-    return disconnects ? roomWithin(room, whenSlow.afterMs, this.#log.clock) : room
-  }
-
   /** Into the hub's loop, until the sink is full, the hub interrupts, or the subscriber ends. */
   #goLive(): void {
     this.#live = true
@@ -171,7 +164,6 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
   }
 
   #endFeed(sink: Sink<unknown>, failure: { readonly thrown: unknown } | null): void {
-    sink.tally?.feeding.delete(this)
     this.#end()
     sink.ended(failure)
   }
@@ -196,7 +188,13 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
     }
   }
 
+  #listenTo(signal: AbortSignal): void {
+    signal.addEventListener('abort', (this.#onAbort = () => this.#end()))
+    limitStall(signal, this.#reader)
+  }
+
   #deafen(): void {
+    if (this.#signal) unlimitStall(this.#signal, this.#reader)
     if (this.#onAbort) this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#onAbort = null
     this.#signal = undefined

@@ -1,6 +1,4 @@
 /** What a subscription does for a reader that takes events more slowly than they come. */
-import type { Clock } from '../../shared/clock.ts'
-import { SluiceError } from '../../shared/errors.ts'
 import type { Envelope } from './envelope.ts'
 
 export type WhenSlow<Event> =
@@ -10,7 +8,10 @@ export type WhenSlow<Event> =
   | { readonly policy: 'conflate'; readonly by: (event: Event) => string }
   /** A reader that is more than `maxLag` events behind loses the oldest of them, and is told so by a `Gap`. */
   | { readonly policy: 'drop-oldest'; readonly maxLag: number }
-  /** A connection that takes nothing for so long, in milliseconds, ends the subscription with a `STALLED` error. */
+  /**
+   * A connection that takes nothing for so long, in milliseconds, ends the subscription with a `STALLED` error. Where
+   * a generator of the application's passes the events on, `subscribe` must have been given its procedure's `signal`.
+   */
   | { readonly policy: 'disconnect'; readonly afterMs: number }
 
 /** @throws RangeError for a bound that makes no sense. */
@@ -60,26 +61,4 @@ export class Conflation<Item> {
   clear(): void {
     this.#latest.clear()
   }
-}
-
-/** Waits for room, no longer than `afterMs`. @throws SluiceError `STALLED` when there was none by then. */
-export function roomWithin(room: Promise<void>, afterMs: number, clock: Clock): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(afterMs, () =>
-      reject(
-        new SluiceError(
-          'STALLED',
-          `The client has taken nothing for ${afterMs} ms. Resume with the last cursor.`,
-          {
-            data: { afterMs },
-          },
-        ),
-      ),
-    )
-    const settled = () => {
-      timer.cancel()
-      resolve()
-    }
-    room.then(settled, settled)
-  })
 }

@@ -76,6 +76,9 @@ export interface Format<Piece extends string | Uint8Array = string | Uint8Array>
   readonly split: Split<Piece> | null
 }
 
+/** What a server says of a subscription without anything more to it. */
+export type ControlType = 'started' | 'stopped'
+
 /**
  * The message of an event in two pieces: the head is the subscriber's own and made once, the tail is the event, and that
  * of all who get it.
@@ -86,6 +89,8 @@ export interface Split<Piece extends string | Uint8Array = string | Uint8Array> 
   tail(id: string, data: unknown): Piece
   /** Of an event without an id. @throws as `encode` does. */
   untrackedTail(data: unknown): Piece
+  /** Of a message that says nothing but that, hence the same for all. */
+  controlTail(type: ControlType): Piece
   join(head: Piece, tail: Piece): Piece
 }
 

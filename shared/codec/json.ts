@@ -14,6 +14,7 @@ export function jsonFormat(serialize: (value: unknown) => unknown): Format<strin
         const json: string | undefined = JSON.stringify(serialize(data))
         return json === undefined ? ',"result":{"type":"data"}}' : `,"result":{"type":"data","data":${json}}}`
       },
+      controlTail: type => `,"result":${JSON.stringify({ type })}}`,
       join: (head, tail) => head + tail,
     },
   }

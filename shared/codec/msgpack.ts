@@ -58,6 +58,7 @@ const format: Format<Uint8Array> = {
     // That member, without the first byte of a map of its own.
     tail: (id, data) => pack({ result: { type: 'data', data: { id, data }, id } }).subarray(1),
     untrackedTail: data => pack({ result: { type: 'data', data } }).subarray(1),
+    controlTail: type => pack({ result: { type } }).subarray(1),
     join: (head, tail) => concat([head, tail]),
   },
 }

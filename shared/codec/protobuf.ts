@@ -85,6 +85,7 @@ function createFormat(typed: PayloadSchemas): Format<Uint8Array> {
       head,
       tail: (id, data) => tail({ result: { type: 'data', id, data: { id, data } } }),
       untrackedTail: data => tail({ result: { type: 'data', data } }),
+      controlTail: type => tail({ result: { type } }),
       join: toFrame,
     },
   }

@@ -50,6 +50,18 @@ export const noExtensions: Extensions = {
   batches: false,
 }
 
+const allExtensions: Extensions = {
+  position: true,
+  heartbeats: true,
+  streams: true,
+  renewal: true,
+  credits: true,
+  lag: true,
+  spread: true,
+  codec: null,
+  batches: true,
+}
+
 /** Name of the query parameter by which a client says, over HTTP, that it has asked for this before. */
 export const againParam = 'again'
 
@@ -60,17 +72,8 @@ export const lagParam = 'lag'
 export function negotiate(params: URLSearchParams): Extensions {
   const asked = params.get(sluiceParam) === sluiceVersion
   if (!asked) return noExtensions
-  return {
-    position: true,
-    heartbeats: true,
-    streams: true,
-    renewal: true,
-    credits: true,
-    lag: true,
-    spread: true,
-    codec: params.get(codecParam),
-    batches: true,
-  }
+  const codec = params.get(codecParam)
+  return codec === null ? allExtensions : { ...allExtensions, codec }
 }
 
 /**

@@ -1,17 +1,12 @@
 /** What receiving costs: one subscription of small events that come as fast as they can, by one link. */
 import { startChild } from './lib/child.ts'
-import type { ClientCommand, ClientReport, LinkName } from './lib/client-messages.ts'
+import type { ClientCommand, ClientReport } from './lib/client-messages.ts'
 import type { Command, Report } from './lib/messages.ts'
 import { options } from './lib/options.ts'
-import type { PeerName } from './lib/peer.ts'
-import type { Row, Scenario } from './lib/scenario.ts'
+import { pairsRow, type Pair } from './lib/pairs.ts'
+import type { Scenario } from './lib/scenario.ts'
 
 const events = Math.ceil(options.seconds * 20_000)
-
-interface Pair {
-  readonly link: LinkName
-  readonly server: PeerName
-}
 
 async function measure({ link, server: peer }: Pair): Promise<number> {
   await using server = startChild<Command, Report>('./server.ts', { args: [peer] })
@@ -22,15 +17,7 @@ async function measure({ link, server: peer }: Pair): Promise<number> {
   return cpuMicros / events
 }
 
-const row = (name: string, pairs: Partial<Record<PeerName, Pair>>): Row => ({
-  name,
-  peers: Object.keys(pairs) as PeerName[],
-  measure(peer) {
-    const pair = pairs[peer]
-    if (!pair) throw new Error(`${peer} takes no part in "${name}".`)
-    return measure(pair)
-  },
-})
+const row = (name: string, pairs: Parameters<typeof pairsRow>[1]) => pairsRow(name, pairs, measure)
 
 const stock = { link: 'wsLink', server: 'stock' } as const
 const stockSse = { link: 'httpSubscriptionLink', server: 'stock' } as const

@@ -4,7 +4,7 @@ import type { Row, Scenario } from './lib/scenario.ts'
 import { Trial } from './lib/trial.ts'
 
 /** Counted, not timed: on a busy machine a second does not get anybody warm. */
-const cycles = Math.ceil(options.seconds * 2_000)
+const cycles = Math.ceil(options.seconds * 10_000)
 
 const row = (name: string, of: 'subscription' | 'connection'): Row => ({
   name,

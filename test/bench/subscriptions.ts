@@ -13,7 +13,7 @@ export default {
       async measure(peer) {
         await using trial = await Trial.start(peer, 'websocket')
         const ask = idleWith(peer)
-        await trial.connect(ask, { subscriptions: 50 }) // what is made only once
+        await trial.connect(ask, { subscriptions }) // what is made only once, compiled code included
         const before = await trial.weigh()
         await trial.connect(ask, { subscriptions })
         const { heapBytes } = await trial.weigh()

@@ -41,3 +41,24 @@ test('a tab that is closed in the middle leaves the rest to another, and nothing
   expect(numbersOf(server.counted, 'ends')).toEqual(upTo(200))
   expect(await ann.page.evaluate(() => counter.errors)).toEqual([])
 })
+
+test('whoever clears the data of the site does not end the outbox of its pages', async () => {
+  await using server = await startCounter()
+  await using browser = await openBrowser()
+  await using ann = await openPage(browser, server.pageUrl('ann'))
+  await ann.page.evaluate(() => counter.add(1))
+  await eventually(() => server.counted.length === 1)
+  await ann.page.waitForFunction(() => counter.waiting() === 0)
+  await ann.page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const cleared = indexedDB.deleteDatabase('sluice-outbox')
+        cleared.addEventListener('success', resolve)
+        cleared.addEventListener('error', reject)
+      }),
+  )
+  await ann.page.evaluate(() => counter.add(2))
+  await ann.page.waitForFunction(() => counter.waiting() === 0)
+  expect(await ann.page.evaluate(() => counter.errors)).toEqual([])
+  expect(server.counted).toEqual(['ann 1', 'ann 1', 'ann 2'])
+})

@@ -111,6 +111,7 @@ test('a tab that the browser freezes gives up what it has, and has everything wh
   await server.publish(1, 100)
   await frozen.until('tab.once.dealt.length === 100')
   await frozen.freeze()
+  await frozen.until('!tab.once.running') // it has heard of it: until then it still reads
   await server.publish(101, 200)
   await other.until('tab.seen.length === 200 && tab.via() === "websocket"')
   await other.until('tab.once.dealt.length === 100')

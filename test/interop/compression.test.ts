@@ -1,15 +1,19 @@
 /** `compression`: what goes over the network with it, who can read that, and that nobody sees it who should not. */
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { constants, createGunzip, gunzipSync, inflateRawSync } from 'node:zlib'
 import { initTRPC } from '@trpc/server'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createTopic, resumable, serve, type SluiceOptions } from 'trpc-sluice/server'
+import { iterate } from 'trpc-sluice/client'
+import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
 import { createHarness } from 'trpc-sluice/testing'
 import { eventually } from '../kit/deadline.ts'
 import { RawResponse } from './support/raw-http.ts'
@@ -28,6 +32,12 @@ function createApp() {
       .subscription(({ input, signal }) => topic.subscribe('all', { after: input.lastEventId, signal })),
     own: t.procedure.subscription(async function* () {
       yield text(1)
+      yield text(2, 4_000)
+    }),
+    /** What does not shrink by itself, and in another turn what does. */
+    apart: t.procedure.subscription(async function* () {
+      yield 1
+      await setTimeout(1)
       yield text(2, 4_000)
     }),
     large: t.procedure.query(() => text(0, 100_000)),
@@ -175,6 +185,31 @@ describe('over WebSocket', () => {
     expect(batched.received.length).toBeLessThan(stock.received.length / 4)
   })
 
+  test('what would only grow goes as it is, however long, and among what shrinks', async () => {
+    const t = initTRPC.create()
+    const topic = createTopic({ name: 'noise', event: z.instanceof(Uint8Array) })
+    const router = t.router({
+      noise: t.procedure.subscription(({ signal }) => topic.subscribe('all', { signal })),
+    })
+    const codec = msgpackCodec()
+    const sluice = { compression: true, codecs: [codec] }
+    await using app = await createHarness({ router, transport: 'websocket', sluice, link: { codec } })
+    const events = iterate(app.client.noise, undefined)
+    await eventually(() => app.sluice.stats().subscribers.live === 1)
+    const next = async (bytes: Uint8Array<ArrayBuffer>) => {
+      await topic.publish('all', bytes)
+      expect(Buffer.from((await events.next()).value?.data ?? []).equals(bytes)).toBe(true)
+      return app.sluice.stats().compression.bytesIn
+    }
+    // As long as the three ways that a frame has to say its length.
+    for (const length of [1_024, 4_000, 65_535, 65_536, 200_000])
+      expect(await next(randomBytes(length))).toBe(0)
+    const shrunk = await next(new Uint8Array(4_000))
+    expect(shrunk).toBeGreaterThan(4_000)
+    expect(await next(randomBytes(4_000))).toBe(shrunk)
+    await events.return?.()
+  })
+
   test('a peer that wants a smaller window gets its frames as they are', async () => {
     await using app = await start()
     using raw = await subscribeRaw(app.port, '/', [
@@ -281,6 +316,19 @@ describe('over HTTP', () => {
       await until(text(index + 1, length))
     }
     await reader.cancel()
+  })
+
+  test('what would only grow goes as it is, within the gzip', async () => {
+    await using app = await start({ compression: { thresholdBytes: 0 } })
+    await using plain = await RawResponse.open(`${app.url}/apart`)
+    await plain.ended
+    expect(app.sluice.stats().compression.bytesIn).toBe(0)
+    const response = await fetch(`${app.url}/apart`)
+    expect(response.headers.get('content-encoding')).toBe('gzip')
+    expect(await response.text()).toBe(plain.text)
+    const { bytesIn } = app.sluice.stats().compression
+    expect(bytesIn).toBeGreaterThan(4_000)
+    expect(bytesIn).toBeLessThan(plain.text.length)
   })
 
   test('curl --compressed reads it, to the end', async () => {

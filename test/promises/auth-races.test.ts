@@ -25,9 +25,10 @@ const lifeMs = 60_000
 /** Who calls itself `late` waits for its context until the gate is opened; a client may say when it runs out. */
 async function start(auth: AuthOptions<User> = {}) {
   const clock = createFakeClock()
-  const gates = { context: createGate(), end: createGate() }
+  const gates = { context: createGate(), renewed: createGate(), end: createGate() }
   const reports: ErrorReport[] = []
   const router = t.router({
+    whoAmI: t.procedure.query(({ ctx }) => ctx.name),
     onTicks: t.procedure.subscription(async function* () {
       yield 'tick'
       await gates.end.opened
@@ -44,13 +45,14 @@ async function start(auth: AuthOptions<User> = {}) {
     async createContext({ info }) {
       const { name = '', until = '' } = info.connectionParams ?? {}
       if (name === 'late') await gates.context.opened
+      if (name === 'ann') setImmediate(gates.renewed.open) // when it counts
       return { name, expiresAt: Number(until) }
     },
   })
   const open = async (name: string, until = lifeMs) => {
     const socket = await RawWebSocket.open(`${served.url}/?connectionParams=1&sluice=1`)
-    const say = (until: number) =>
-      socket.send({ method: 'connectionParams', data: { name, until: String(until) } })
+    const say = (until: number, as = name) =>
+      socket.send({ method: 'connectionParams', data: { name: as, until: String(until) } })
     say(until)
     return { socket, say }
   }
@@ -71,6 +73,23 @@ test('a renewal by what has run out already does not keep the connection beyond 
   await socket.until('CONTEXT_EXPIRED')
   await app.clock.advance(lifeMs - 1_000)
   expect(await socket.closed).toEqual({ code: 4401, reason: 'CONTEXT_EXPIRED' })
+})
+
+test.each([
+  ['a renewal', 'bob'],
+  ['the first word', 'late'],
+])('what a client has said last counts, though %s before it is made sense of later', async (_, first) => {
+  await using app = await start()
+  const { socket, say } = await app.open(first)
+  if (first !== 'late') say(lifeMs, 'late')
+  say(2 * lifeMs, 'ann')
+  await app.gates.renewed.opened
+  app.gates.context.open()
+  socket.send({ id: 1, method: 'query', params: { path: 'whoAmI' } })
+  await socket.until('{"id":1,"result":{"type":"data","data":"ann"}}')
+  await app.clock.advance(lifeMs)
+  socket.send({ id: 2, method: 'query', params: { path: 'whoAmI' } })
+  await socket.until('{"id":2,"result":{"type":"data","data":"ann"}}')
 })
 
 test('a context that is made after its connection has gone is not waited for to run out', async () => {
@@ -108,6 +127,31 @@ test('nobody is asked about a subscription before it is known whose it is, nor i
   await late.socket.until('tick')
   expect(asked).toEqual(['bob', 'bob', 'bob', 'late'])
   expect(app.reports).toEqual([])
+})
+
+test('an authorize() that never answers about one does not keep others from being asked about, and is told of', async () => {
+  const asked: string[] = []
+  await using app = await start({
+    async authorize({ ctx: { name } }) {
+      asked.push(name)
+      const again = asked.filter(other => other === name).length > 1
+      if (again && name === 'stuck') await new Promise(() => {})
+      return asked.filter(other => other === name).length < 3
+    },
+    authorizeEveryMs: 1_000,
+  })
+  const stuck = await app.open('stuck', 10 * lifeMs)
+  stuck.socket.subscribe(1, 'onTicks')
+  await stuck.socket.until('tick')
+  const bob = await app.open('bob', 10 * lifeMs)
+  bob.socket.subscribe(1, 'onTicks')
+  await bob.socket.until('tick')
+  await app.clock.advance(1_000)
+  expect(asked).toEqual(['stuck', 'bob', 'stuck', 'bob'])
+  await app.clock.advance(31_000)
+  await bob.socket.until('ACCESS_REVOKED')
+  expect(app.reports[0]).toMatchObject({ path: 'onTicks', ctx: { name: 'stuck' } })
+  expect(app.reports[0]?.error.message).toContain('has not answered within 30000 ms')
 })
 
 test('a subscription that ends while it is asked about has one ending', async () => {

@@ -12,54 +12,25 @@ import { createTopic, memoryStore, resumable } from 'trpc-sluice/server'
 import { createHarness } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
+import { inject, just, networkFaults, type NetworkFault } from '../support/network-faults.ts'
 
 type Fault =
+  | NetworkFault
   | { do: 'publish'; count: number }
-  | { do: 'cut'; how: 'rst' | 'fin'; midFrame: boolean }
-  | { do: 'stall' }
-  | { do: 'resume' }
-  | { do: 'slice'; maxBytes: number }
-  | { do: 'slow'; bytesPerSecond: number }
-  | { do: 'refuse' }
-  | { do: 'ban'; answer: 403 | 'drop' | 'silence' }
   | { do: 'offline' }
   | { do: 'online' }
-  | { do: 'heal' }
   | { do: 'restart' }
   | { do: 'join' }
   | { do: 'catchUp' }
-  | { do: 'pause'; ms: number }
 
-const just = <Value extends string>(value: Value) => fc.constant(value)
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: just('publish'), count: fc.integer({ min: 1, max: 30 }) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ do: just('cut'), how: fc.constantFrom('rst', 'fin'), midFrame: fc.boolean() }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: just('stall') }) },
-  { weight: 2, arbitrary: fc.record({ do: just('resume') }) },
-  { weight: 1, arbitrary: fc.record({ do: just('slice'), maxBytes: fc.integer({ min: 1, max: 64 }) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ do: just('slow'), bytesPerSecond: fc.integer({ min: 5000, max: 50_000 }) }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: just('refuse') }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: just('ban'),
-      answer: fc.constantFrom<403 | 'drop' | 'silence'>(403, 'drop', 'silence'),
-    }),
-  },
+  ...networkFaults({ longestPauseMs: 40 }),
   { weight: 1, arbitrary: fc.record({ do: just('offline') }) },
   { weight: 1, arbitrary: fc.record({ do: just('online') }) },
-  { weight: 2, arbitrary: fc.record({ do: just('heal') }) },
   { weight: 2, arbitrary: fc.record({ do: just('restart') }) },
   { weight: 1, arbitrary: fc.record({ do: just('join') }) },
   { weight: 2, arbitrary: fc.record({ do: just('catchUp') }) },
-  // Faults that follow at once meet clients that have not come back yet; after a pause they meet a stream.
-  { weight: 7, arbitrary: fc.record({ do: just('pause'), ms: fc.integer({ min: 1, max: 40 }) }) },
 )
 
 const schedules = fc.record({
@@ -125,29 +96,6 @@ async function play(
       case 'publish':
         for (let i = 0; i < fault.count; i++) await topic.publish('k', { n: ++published })
         break
-      case 'cut':
-        // A cut in mid-frame waits for a frame to cut, which need not come by itself.
-        if (fault.midFrame) await topic.publish('k', { n: ++published })
-        await Promise.race([app.proxy.cut(fault), new Promise(resolve => setTimeout(resolve, 50))])
-        break
-      case 'stall':
-        app.proxy.stall()
-        break
-      case 'resume':
-        app.proxy.resume()
-        break
-      case 'slice':
-        app.proxy.slice(fault)
-        break
-      case 'slow':
-        app.proxy.slow(fault)
-        break
-      case 'refuse':
-        app.proxy.refuse()
-        break
-      case 'ban':
-        app.proxy.refuseUpgrades(fault)
-        break
       case 'offline':
         app.proxy.refuse()
         await app.proxy.cut()
@@ -155,9 +103,6 @@ async function play(
       case 'online':
         app.proxy.accept()
         for (const { connection } of clients) connection.wake()
-        break
-      case 'heal':
-        app.proxy.heal()
         break
       case 'restart':
         await app.restart()
@@ -169,8 +114,12 @@ async function play(
         app.proxy.heal()
         await caughtUp()
         break
-      case 'pause':
-        await new Promise(resolve => setTimeout(resolve, fault.ms))
+      default: {
+        const injected = inject(fault, app.proxy)
+        // A cut in mid-frame waits for a frame to cut, which need not come by itself.
+        if (fault.do === 'cut' && fault.midFrame) await topic.publish('k', { n: ++published })
+        await injected
+      }
     }
   }
   app.proxy.heal()

@@ -1,7 +1,12 @@
 /** A mutation that may be sent again runs once: whoever repeats it gets the result of the one run. */
 import { createHash } from 'node:crypto'
-import { initTRPC } from '@trpc/server'
-import { expect, test } from 'vitest'
+import { createTRPCClient, httpBatchLink, httpLink, type TRPCClient } from '@trpc/client'
+import { initTRPC, type AnyRouter } from '@trpc/server'
+import superjson from 'superjson'
+import { sluiceLink, type SluiceLinkOptions } from 'trpc-sluice/client'
+import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
+import { expect, test, vi } from 'vitest'
+import { WebSocket } from 'ws'
 import { idempotent, memoryStore, serve, type Store } from 'trpc-sluice/server'
 import { systemClock, type Clock } from 'trpc-sluice/shared'
 import { createFakeClock } from 'trpc-sluice/testing'
@@ -87,7 +92,7 @@ function createFlaky(store: Store, clock: Clock) {
   })
   const { pay } = router.createCaller({ name: 'ann' })
   return {
-    pay: (key: string) => withIdempotencyKey(key, () => pay()),
+    pay: (key: string) => withIdempotencyKey(key, ['pay'], () => pay()),
     mend: () => (mended = true),
     logOf: (key: string) => `idempotent/${createHash('sha256').update(key).digest('base64url')}`,
   }
@@ -130,6 +135,63 @@ test('a key that was used for something else, or by somebody else, is refused', 
   expect(app.ran).toEqual(['bob'])
 })
 
+test('a batch is refused under one key, for which of its calls has run could not be told when some are sent again', async () => {
+  await using app = await start()
+  const client = createTRPCClient<typeof app.router>({
+    links: [httpBatchLink({ url: app.served.url, headers: { 'idempotency-key': 'k' } })],
+  })
+  const calls = await Promise.allSettled([
+    client.pay.mutate({ to: 'bob' }),
+    client.other.mutate({ to: 'bob' }),
+  ])
+  for (const call of calls) {
+    expect(call).toMatchObject({
+      status: 'rejected',
+      reason: {
+        data: { sluice: { code: 'IDEMPOTENCY_CONFLICT' } },
+        message: expect.stringContaining('batch of 2'),
+      },
+    })
+  }
+  expect(app.ran).toEqual([])
+  // One that has a batch to itself is told from others by its key.
+  expect(await client.pay.mutate({ to: 'bob' })).toEqual(receipt(1))
+  expect(await client.pay.mutate({ to: 'bob' })).toEqual(receipt(1))
+  expect(app.ran).toEqual(['bob'])
+})
+
+test.each([
+  ['plain JSON', undefined, { to: 'bob', at: new Date(0), cents: -0, note: undefined, of: [undefined] }],
+  [
+    'superjson',
+    superjson,
+    { to: 'bob', at: new Date(0), ids: new Set([1n]), bytes: new Uint8Array([1, 2]), note: undefined },
+  ],
+])('what is sent again by another carrier and codec than %s is the same', async (_, transformer, input) => {
+  const t = initTRPC.create({ ...(transformer && { transformer }) })
+  let runs = 0
+  const router = t.router({
+    pay: t.procedure
+      .input(z.unknown())
+      .use(idempotent({ store: memoryStore() }))
+      .mutation(() => (runs += 1)),
+  })
+  await using served = await serve({ router, port: 0, host: '127.0.0.1', codecs: [msgpackCodec()] })
+  const send = async (input: unknown, way: Pick<SluiceLinkOptions<AnyRouter>, 'transport' | 'codec'>) => {
+    const options = { url: served.url, WebSocket, ...(transformer && { transformer }), ...way }
+    const link = sluiceLink(options as SluiceLinkOptions<AnyRouter>)
+    const client = createTRPCClient({ links: [link] }) as TRPCClient<typeof router>
+    const result = await client.pay.mutate(input, { context: { idempotencyKey: 'k' } })
+    link.close()
+    return result
+  }
+  const { to, ...rest } = input
+  expect(await send(input, { transport: 'websocket', codec: msgpackCodec() })).toBe(1)
+  expect(await send(input, { transport: 'websocket' })).toBe(1)
+  expect(await send({ ...rest, to }, { transport: 'stream' })).toBe(1)
+  await expect(send({ ...rest, to: 'eve' }, { transport: 'stream' })).rejects.toThrow('something else')
+})
+
 test('one that failed may be tried again under its key', async () => {
   await using app = await start()
   expect(await app.post('pay', { to: 'nobody' }, 'k')).toBe('There is nobody of that name.')
@@ -150,24 +212,48 @@ test('one that failed very often is remembered as it ended, and its log stays sh
   expect(state && state.last - state.first).toBe(1)
 })
 
-test('what a mutation calls in its turn has no key of its own', async () => {
+test('one that has not run, because the store failed just before, may be tried again', async () => {
   const clock = createFakeClock()
-  const once = idempotent({ store: memoryStore({ clock }), clock })
-  const inner = t.router({
-    charge: t.procedure
+  const store = memoryStore({ clock })
+  vi.spyOn(store, 'expire').mockRejectedValueOnce(new Error('The store is away.'))
+  await using app = await start(clock, store)
+  expect(await app.post('pay', { to: 'bob' }, 'k')).toBe('The store is away.')
+  expect(app.ran).toEqual([])
+  expect(await app.post('pay', { to: 'bob' }, 'k')).toEqual(receipt(1))
+  expect(app.ran).toEqual(['bob'])
+})
+
+test.each([true, false])(
+  'what a mutation calls in its turn has no key, be it idempotent itself (%s)',
+  async is => {
+    const clock = createFakeClock()
+    const once = idempotent({ store: memoryStore({ clock }), clock })
+    const charge = t.procedure
       .input(z.string())
       .use(once)
-      .mutation(({ input }) => `charged ${input}`),
-  })
-  const router = t.router({
-    buy: t.procedure.use(once).mutation(async () => {
-      const { charge } = inner.createCaller({ name: 'ann' })
-      return [await charge('a'), await charge('b')]
-    }),
-  })
-  const { buy } = router.createCaller({ name: 'ann' })
-  expect(await withIdempotencyKey('k', () => buy())).toEqual(['charged a', 'charged b'])
-})
+      .mutation(({ input }) => `charged ${input}`)
+    const procedure = is ? t.procedure.use(once) : t.procedure
+    const router = t.router({
+      charge,
+      buy: procedure.input(z.object({})).mutation(async () => {
+        const caller = t.router({ charge }).createCaller({ name: 'ann' })
+        return [await caller.charge('a'), await caller.charge('b')]
+      }),
+    })
+    await using served = await serve({
+      router,
+      port: 0,
+      host: '127.0.0.1',
+      createContext: () => ({ name: 'ann' }),
+    })
+    const headers = { 'idempotency-key': 'k' }
+    const client = createTRPCClient<typeof router>({ links: [httpLink({ url: served.url, headers })] })
+    expect(await client.buy.mutate({})).toEqual(['charged a', 'charged b'])
+    await using socket = await RawWebSocket.open(served.url)
+    socket.send({ id: 1, method: 'mutation', params: { path: 'buy', input: {}, idempotencyKey: 'l' } })
+    await socket.until(JSON.stringify({ id: 1, result: { type: 'data', data: ['charged a', 'charged b'] } }))
+  },
+)
 
 test('a result is remembered across servers and restarts', async () => {
   const folder = await createFolder()

@@ -198,7 +198,11 @@ test('a cursor of any kind is refused before anything is read', async () => {
   const [tag = '', epoch = ''] = id.split('.')
   const cursor = fc.oneof(
     fc.string(),
-    fc.tuple(fc.string(), fc.string()).map(([a, b]) => `${tag}.${a}.${b}`),
+    // Not of another life of the log, which is a gap and not wrong.
+    fc
+      .tuple(fc.string(), fc.string())
+      .filter(([a, b]) => !/^[0-9a-z]{4,32}$/.test(a) || !/^\d+$/.test(b))
+      .map(([a, b]) => `${tag}.${a}.${b}`),
     fc.double({ min: 2 }).map(offset => `${tag}.${epoch}.${offset}`),
   )
   await fc.assert(

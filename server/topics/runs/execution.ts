@@ -13,7 +13,8 @@ import type { RunWriter } from './writer.ts'
 
 export interface ExecutionOptions {
   readonly id: string
-  readonly source: AsyncIterable<unknown, unknown, undefined>
+  /** Calls the handler. What it throws is a failure of the run. */
+  open(): AsyncIterable<unknown, unknown, undefined>
   /** Aborted to stop the run; the same signal that the handler was given. */
   readonly controller: AbortController
   readonly writer: RunWriter
@@ -42,10 +43,11 @@ export async function execute(options: ExecutionOptions): Promise<void> {
   }
 }
 
-async function drive({ source, controller, writer, parseEvent, parseResult, onError }: ExecutionOptions) {
+async function drive({ open, controller, writer, parseEvent, parseResult, onError }: ExecutionOptions) {
   const { signal } = controller
+  if (signal.aborted) return stopped // before it has begun
   try {
-    const iterator = source[Symbol.asyncIterator]()
+    const iterator = open()[Symbol.asyncIterator]()
     try {
       for (;;) {
         const next = await iterator.next()

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { systemClock } from '../../../shared/clock.ts'
 import type { Clock, Timer } from '../../../shared/clock.ts'
 import { isSluiceError, quote, SluiceError, toError } from '../../../shared/errors.ts'
-import { isRunEnd } from '../../../shared/items.ts'
+import { isRunEnd, isSluiceItem } from '../../../shared/items.ts'
 import type { Fold, RunEnd, RunOutcome } from '../../../shared/items.ts'
 import { memoryStore } from '../../stores/memory.ts'
 import type { Store } from '../../stores/store.ts'
@@ -109,6 +109,7 @@ export class Runs {
     })
     if (!lease) return { id } // it is at work, here or elsewhere
     try {
+      await this.#forgetWish(id) // of an earlier run: nobody can want to stop this one before it can be seen
       const start = { payload: packRecord(['start', input]), at: this.#clock.now() }
       await this.#store.append(log, [start], { expectLast: 0 })
     } catch (error) {
@@ -164,17 +165,17 @@ export class Runs {
     lease: Lease,
   ) {
     await using _held = lease
-    this.#atWork.set(id, controller)
     const unwatch = this.#watchForStop(id, controller)
+    this.#atWork.set(id, controller)
     try {
       const { event, result, handler, graceMs = 5000 } = this.#options
       await this.#keepFor(log, day + this.#retainMs)
       await execute({
         id,
-        source: handler({ input, ctx, signal: controller.signal, run: { id } }),
+        open: () => handler({ input, ctx, signal: controller.signal, run: { id } }),
         controller,
         writer: new RunWriter(this.#store, log, this.#clock, 1),
-        parseEvent: value => parse(event, value, 'yielded'),
+        parseEvent: value => parseEvent(event, value),
         parseResult: value => (result ? parse(result, value, 'returned') : Promise.resolve(value)),
         graceMs,
         clock: this.#clock,
@@ -190,12 +191,20 @@ export class Runs {
   /** A wish to stop that was spoken on another node arrives as a log of its own. */
   #watchForStop(id: string, controller: AbortController): () => void {
     const wish = this.#stopLog(id)
-    return this.#store.watch(wish, () => {
+    const look = () => {
       this.#store
         .describe(wish)
         .then(state => state && controller.abort('stopped' satisfies AbortReason))
         .catch(thrown => this.#onError(toError(thrown)))
-    })
+    }
+    const unwatch = this.#store.watch(wish, look)
+    look() // it may have been spoken as soon as the run could be seen
+    return unwatch
+  }
+
+  async #forgetWish(id: string): Promise<void> {
+    const wish = this.#stopLog(id)
+    if (await this.#store.describe(wish)) await this.#store.remove(wish)
   }
 
   /** While anyone looks at a run that is not at work here, checks now and then whether its owner lives. */
@@ -240,6 +249,15 @@ function toItem(payload: Uint8Array): unknown {
   const [kind, value] = unpackRecord(payload)
   if (kind === 'start') return null
   return kind === 'end' ? ({ $sluice: 'end', outcome: value } satisfies RunEnd) : value
+}
+
+async function parseEvent(schema: z.ZodType, value: unknown): Promise<unknown> {
+  const event = await parse(schema, value, 'yielded')
+  if (!isSluiceItem(event)) return event
+  throw new SluiceError(
+    'STREAM_INVALID',
+    'The run yielded a value with a member "$sluice", by which its end is told from events. Rename it.',
+  )
 }
 
 async function parse(schema: z.ZodType, value: unknown, what: string): Promise<unknown> {

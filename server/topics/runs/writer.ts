@@ -15,6 +15,7 @@ const maxPending = 256
 export class RunWriter {
   #pending: NewRecord[] = []
   #writing: Promise<void> | null = null
+  #failed = false
   #closed = false
   #last: Offset
 
@@ -32,9 +33,9 @@ export class RunWriter {
     if (this.#closed) return
     this.#pending.push({ payload: packRecord(record), at: this.clock.now() })
     this.#writing ??= this.#writeAll()
-    if (this.#pending.length >= maxPending) await this.#writing
+    if (this.#failed || this.#pending.length >= maxPending) await this.#writing
     // Otherwise a failure is heard by the next call, or by end().
-    else this.#writing.catch(() => {})
+    else this.#writing.catch(() => (this.#failed = true))
   }
 
   /** Appends the last record after all others; later ones are ignored. Settles when it is in the store. */

@@ -1,34 +1,14 @@
 /** The client under measurement, as a process of its own: one subscription by one link. */
-import { createTRPCClient, createWSClient, httpSubscriptionLink, wsLink, type TRPCLink } from '@trpc/client'
-import { EventSource } from 'eventsource'
-import superjson from 'superjson'
-import { sluiceLink } from 'trpc-sluice/client'
 import { WebSocket } from 'ws'
 import type { ClientCommand, ClientReport, LinkName } from './client-messages.ts'
-import type { createRouter } from './trpc.ts'
+import { createClient, toUrl, type RealLink } from './links.ts'
 
-type Router = ReturnType<typeof createRouter>
 type Read = (port: number, events: number) => Promise<void>
 
-const transformer = superjson
-const toUrl = (scheme: string, port: number) => `${scheme}://127.0.0.1:${port}`
-
-const links = {
-  wsLink: port =>
-    wsLink({ client: createWSClient({ url: toUrl('ws', port), WebSocket: globalWebSocket }), transformer }),
-  httpSubscriptionLink: port => httpSubscriptionLink({ url: toUrl('http', port), EventSource, transformer }),
-  'sluiceLink, websocket': port =>
-    sluiceLink({ url: toUrl('http', port), transport: 'websocket', WebSocket, transformer }),
-  'sluiceLink, sse': port => sluiceLink({ url: toUrl('http', port), transport: 'sse', transformer }),
-} satisfies Record<Exclude<LinkName, 'ws'>, (port: number) => TRPCLink<Router>>
-
-// tRPC asks for the whole of a browser's WebSocket, of which it uses what `ws` has too.
-const globalWebSocket = WebSocket as unknown as typeof globalThis.WebSocket
-
 const readByLink =
-  (name: keyof typeof links): Read =>
+  (name: RealLink): Read =>
   (port, events) => {
-    const client = createTRPCClient<Router>({ links: [links[name](port)] })
+    const client = createClient(name, port)
     return new Promise((resolve, reject) => {
       let missing = events
       const subscription = client.flood.subscribe(

@@ -31,15 +31,26 @@ export class Line {
     })
   }
 
+  /** What is said in one turn goes out in one piece, as it does from a browser. */
   write(bytes: string | Buffer): void {
+    if (this.#socket.writableCorked === 0) {
+      this.#socket.cork()
+      process.nextTick(() => this.#socket.uncork())
+    }
     this.#socket.write(bytes)
   }
 
   /** Says something in a WebSocket message, and waits for the answer. */
-  async exchange({ say, hear }: Exchange, id: number): Promise<void> {
-    const heard = hear === undefined ? undefined : this.hear(hear.replaceAll('{id}', String(id)))
-    this.write(clientFrame(say.replaceAll('{id}', String(id))))
+  async exchange(exchange: Exchange, id: number): Promise<void> {
+    const heard =
+      exchange.hear === undefined ? undefined : this.hear(exchange.hear.replaceAll('{id}', String(id)))
+    this.say(exchange, id)
     await heard
+  }
+
+  /** The same without waiting. */
+  say({ say }: Exchange, id: number): void {
+    this.write(clientFrame(say.replaceAll('{id}', String(id))))
   }
 
   /** Waits until the server has said something, and forgets what came before. */

@@ -12,6 +12,8 @@ export type Command =
   | { readonly do: 'stop' }
   | { readonly do: 'weigh' }
   | { readonly do: 'count' }
+  /** Resets every connection, as a crash does. */
+  | { readonly do: 'cut' }
 
 export type Report =
   | { readonly is: 'ready'; readonly port: number }

@@ -1,6 +1,6 @@
 /** The server under measurement, as a process of its own: told by IPC what to do, it answers what that took. */
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import type { Command, Report } from './messages.ts'
 import type { Serve } from './peer.ts'
@@ -11,6 +11,12 @@ const { serve } = (await import(`../peers/${name}.ts`)) as { serve: Serve }
 const server = http.createServer()
 const peer = serve(server, { deflates: carriage === 'deflated' })
 const send = (report: Report) => process.send?.(report)
+
+const sockets = new Set<Socket>()
+server.on('connection', (socket: Socket) => {
+  sockets.add(socket)
+  socket.once('close', () => sockets.delete(socket))
+})
 
 let n = 0
 let spent: NodeJS.CpuUsage | undefined
@@ -57,6 +63,9 @@ async function obey(command: Command): Promise<void> {
     }
     case 'count':
       send({ is: 'offered', events: offered })
+      return
+    case 'cut':
+      for (const socket of sockets) socket.resetAndDestroy()
   }
 }
 

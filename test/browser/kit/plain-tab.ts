@@ -5,9 +5,14 @@
 import type { Browser, CDPSession } from 'playwright-core'
 import { eventually } from 'trpc-sluice/testing'
 
+interface Result {
+  readonly result?: { readonly value?: unknown }
+  readonly exceptionDetails?: { readonly exception?: { readonly description?: string } }
+}
+
 type Answer =
   | { readonly id: number; readonly error: { readonly message: string } }
-  | { readonly id: number; readonly result: { readonly result?: { readonly value?: unknown } } }
+  | { readonly id: number; readonly result: Result }
 
 export class PlainTab implements AsyncDisposable {
   readonly #browser: CDPSession
@@ -27,9 +32,13 @@ export class PlainTab implements AsyncDisposable {
     })
   }
 
-  static async open(browser: Browser, url: string): Promise<PlainTab> {
+  /** @param profile the id of the browser context to open it in; default: the browser's own. */
+  static async open(browser: Browser, url: string, profile?: string): Promise<PlainTab> {
     const session = await browser.newBrowserCDPSession()
-    const { targetId } = await session.send('Target.createTarget', { url })
+    const { targetId } = await session.send('Target.createTarget', {
+      url,
+      ...(profile !== undefined && { browserContextId: profile }),
+    })
     const { sessionId } = await session.send('Target.attachToTarget', { targetId })
     return new PlainTab(session, targetId, sessionId)
   }
@@ -41,7 +50,9 @@ export class PlainTab implements AsyncDisposable {
       awaitPromise: true,
       returnByValue: true,
     })
-    return answer.result?.value
+    const { exceptionDetails: thrown, result } = answer
+    if (thrown) throw new Error(`${expression}: ${thrown.exception?.description}`)
+    return result?.value
   }
 
   /** Waits until an expression is true; until the page is there, it throws. */
@@ -58,12 +69,38 @@ export class PlainTab implements AsyncDisposable {
     await this.#send('Page.setWebLifecycleState', { state: 'active' })
   }
 
+  /** As a click on it does: the others of its window are hidden then. */
+  async show(): Promise<void> {
+    await this.#send('Page.bringToFront', {})
+  }
+
+  /** The browser has no network for this tab, and says so to the page, until it has one again. */
+  async setOffline(offline: boolean): Promise<void> {
+    await this.#send('Network.enable', {})
+    await this.#send('Network.emulateNetworkConditions', {
+      offline,
+      latency: 0,
+      downloadThroughput: -1,
+      uploadThroughput: -1,
+    })
+  }
+
+  async reload(): Promise<void> {
+    await this.#send('Page.reload', {})
+  }
+
+  /** Closes it; settles when it is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#browser.send('Target.closeTarget', { targetId: this.#targetId })
+    const isGone = async () => {
+      const { targetInfos } = await this.#browser.send('Target.getTargets')
+      return targetInfos.every(({ targetId }) => targetId !== this.#targetId)
+    }
+    await eventually(isGone, { what: 'a tab to close' })
     await this.#browser.detach()
   }
 
-  async #send(method: string, params: object): Promise<{ readonly result?: { readonly value?: unknown } }> {
+  async #send(method: string, params: object): Promise<Result> {
     const id = ++this.#lastId
     const answered = new Promise<Answer>(resolve => this.#waiting.set(id, resolve))
     const message = JSON.stringify({ id, method, params })

@@ -2,8 +2,8 @@
 import { toReadableStream } from 'trpc-sluice/shared'
 import { iterate } from 'trpc-sluice/client'
 import { createTopic, resumable, serve, type WhenSlow } from 'trpc-sluice/server'
-import { createHarness, eventually } from 'trpc-sluice/testing'
-import { initTRPC } from '@trpc/server'
+import { createFakeClock, createHarness, eventually } from 'trpc-sluice/testing'
+import { initTRPC, tracked } from '@trpc/server'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { RawWebSocket } from '../../interop/support/raw-websocket.ts'
@@ -156,12 +156,15 @@ const Event = z.object({ n: z.number() })
 
 function createApp(whenSlow: WhenSlow<z.infer<typeof Event>>) {
   const topic = createTopic({ name: 'flow', event: Event })
+  const subscribe = (after: string | undefined, signal: AbortSignal | undefined) =>
+    topic.subscribe('all', { after, from: 'start', signal, whenSlow })
   const router = t.router({
     onEvent: t.procedure
       .input(resumable({}))
-      .subscription(({ input, signal }) =>
-        topic.subscribe('all', { after: input.lastEventId, from: 'start', signal, whenSlow }),
-      ),
+      .subscription(({ input, signal }) => subscribe(input.lastEventId, signal)),
+    onWrapped: t.procedure.input(resumable({})).subscription(async function* ({ input, signal }) {
+      for await (const [id, data] of subscribe(input.lastEventId, signal)) yield tracked(id, data)
+    }),
   })
   const publish = (...numbers: number[]) => Promise.all(numbers.map(n => topic.publish('all', { n })))
   return { router, publish }
@@ -182,6 +185,15 @@ test('a cut while the credit is spent loses nothing and repeats nothing', async 
   expect(got).toEqual(range(1, 300))
   await events.return?.()
 })
+
+type Message = { readonly result: { readonly data: { readonly data: { n?: number; dropped?: number } } } }
+
+/** What came after `started`. */
+function eventsOf({ frames }: RawWebSocket) {
+  // A batch is an array.
+  const messages = frames.slice(1).flatMap(frame => JSON.parse(frame) as Message | Message[])
+  return messages.map(({ result }) => result.data.data.n ?? `gap of ${result.data.data.dropped}`)
+}
 
 test("a topic's subscriber whose credit is spent is a cursor, and its policy for slow readers applies", async () => {
   for (const [whenSlow, expected] of [
@@ -209,10 +221,58 @@ test("a topic's subscriber whose credit is spent is a cursor, and its policy for
       await socket.settled()
     }
     await socket.until('"n":20}')
-    type Message = { readonly result: { readonly data: { readonly data: { n?: number; dropped?: number } } } }
-    // A batch is an array.
-    const messages = socket.frames.slice(1).flatMap(frame => JSON.parse(frame) as Message | Message[])
-    const got = messages.map(({ result }) => result.data.data.n ?? `gap of ${result.data.data.dropped}`)
-    expect(got).toEqual(expected)
+    expect(eventsOf(socket)).toEqual(expected)
   }
 })
+
+test('so it does where the application passes the events on from a generator of its own', async () => {
+  for (const [whenSlow, expected] of [
+    [{ policy: 'drop-oldest', maxLag: 5 }, [...range(1, 4), 'gap of 11', ...range(16, 20)]],
+    [{ policy: 'conflate', by: ({ n }: { n: number }) => String(n % 3) }, [...range(1, 4), 18, 19, 20]],
+    ['wait', range(1, 20)],
+  ] as const) {
+    const { router, publish } = createApp(whenSlow)
+    await using server = await serve({ router, port: 0, host: '127.0.0.1' })
+    await using socket = await RawWebSocket.open(`${server.url}/?sluice=1`)
+    socket.subscribe(1, 'onWrapped', {}, { credit: { events: 4, bytes: 1024 * 1024 } })
+    await socket.until('"started"')
+    for (const n of range(1, 4)) {
+      await publish(n)
+      await socket.until(`"n":${n}}`)
+    }
+    for (const n of range(5, 20)) await publish(n)
+    await socket.settled()
+    expect(eventsOf(socket)).toEqual(range(1, 4))
+    for (let granted = 4; granted <= 20; granted += 4) {
+      socket.send({ id: 1, method: 'subscription.credit', params: { events: 4 } })
+      await socket.settled()
+    }
+    await socket.until('"n":20}')
+    expect(eventsOf(socket)).toEqual(expected)
+  }
+})
+
+test.each(['onEvent', 'onWrapped'])(
+  'a reader that takes nothing for its time is cut off from %s, and goes on later from where it was',
+  async path => {
+    const clock = createFakeClock()
+    const { router, publish } = createApp({ policy: 'disconnect', afterMs: 1_000 })
+    await using server = await serve({ router, clock, port: 0, host: '127.0.0.1' })
+    const { sluice } = server
+    await using socket = await RawWebSocket.open(`${server.url}/?sluice=1`)
+    socket.subscribe(1, path, {}, { credit: { events: 2, bytes: 1024 * 1024 } })
+    await publish(1, 2, 3)
+    await socket.until('"n":2}')
+    await socket.settled()
+    await clock.advance(999)
+    expect(sluice.stats().subscriptions).toBe(1)
+    // One that takes something in time has its time anew.
+    socket.send({ id: 1, method: 'subscription.credit', params: { events: 1 } })
+    await socket.until('"n":3}')
+    await clock.advance(999)
+    expect(sluice.stats().subscriptions).toBe(1)
+    await clock.advance(1)
+    await socket.until('"STALLED"')
+    await eventually(() => sluice.stats().subscriptions === 0)
+  },
+)

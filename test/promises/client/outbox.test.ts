@@ -1,9 +1,10 @@
 /** The outbox: what was said while there was no connection is done, once, in order, however often it has to be sent. */
 import { initTRPC, TRPCError } from '@trpc/server'
 import { sluiceLink } from 'trpc-sluice/client'
-import { createOutbox, memoryOutboxStorage, type OutboxOptions } from 'trpc-sluice/outbox'
+import { createOutbox, memoryOutboxStorage, type OutboxOptions, type OutboxStorage } from 'trpc-sluice/outbox'
 import { idempotent, memoryStore } from 'trpc-sluice/server'
 import { isSluiceError } from 'trpc-sluice/shared'
+import superjson from 'superjson'
 import { createFakeClock, createHarness, eventually, seededRandom } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -41,6 +42,48 @@ async function start(transport: 'websocket' | 'sse' = 'websocket') {
     return { outbox, ...harness.connect({ outbox }) }
   }
   return { ...app, harness, connect, [Symbol.asyncDispose]: () => harness.close() }
+}
+
+/** A storage whose writing its test can hold up. */
+function createSlowStorage(storage = memoryOutboxStorage()) {
+  const gates = { put: Promise.resolve(), delete: Promise.resolve() }
+  const slow: OutboxStorage = {
+    ...storage,
+    put: mutation => gates.put.then(() => storage.put(mutation)),
+    delete: id => gates.delete.then(() => storage.delete(id)),
+  }
+  /** Holds what is written from now on; returns what lets it go on. */
+  const hold = (what: keyof typeof gates) => {
+    let release = () => {}
+    gates[what] = new Promise(resolve => (release = resolve))
+    return release
+  }
+  return { storage: slow, hold }
+}
+
+/** A page with the storage that it shares with the next one: once it is dead, it writes and holds nothing any more. */
+function createMortalPage() {
+  const storage = memoryOutboxStorage()
+  const { storage: slow, hold } = createSlowStorage(storage)
+  const held: (() => void)[] = []
+  let dead = false
+  const never = new Promise<never>(() => {})
+  const unlessDead = <T>(write: () => Promise<T>) => (dead ? never : write())
+  const own: OutboxStorage = {
+    load: () => slow.load(),
+    put: mutation => unlessDead(() => slow.put(mutation)),
+    delete: id => unlessDead(() => slow.delete(id)),
+    async claim(owner) {
+      const release = await storage.claim(owner)
+      if (release) held.push(release)
+      return release
+    },
+  }
+  const die = () => {
+    dead = true
+    for (const release of held) release()
+  }
+  return { page: { storage: own, hold }, die, storage }
 }
 
 const codeOf = (error: unknown) => {
@@ -128,6 +171,145 @@ test('what a page has left behind is sent by the next one, in order; what is ref
   outbox.cancel(failed?.id ?? '')
   expect(outbox.get()).toEqual([])
   await eventually(async () => (await storage.load()).length === 0)
+})
+
+test.each(['websocket', 'sse'] as const)(
+  'an outbox whose link over %s was closed goes on with another one: what waits is sent over that, once, in order',
+  async transport => {
+    await using app = await start(transport)
+    const storage = memoryOutboxStorage()
+    const outbox = createOutbox({ storage })
+    app.harness.proxy.refuse()
+    const first = app.harness.connect({ outbox, retryDelayMs: () => 3_600_000 })
+    const lost = [1, 2, 3].map(n => first.client.add.mutate({ n }).catch(codeOf))
+    const statuses = new Set<string>()
+    outbox.subscribe(() => statuses.add(outbox.get()[0]?.status ?? ''))
+    // Over HTTP it has failed by then, and is to be tried again in an hour.
+    const tried = transport === 'sse' ? 'queued' : 'sending'
+    await eventually(() => statuses.has('sending') && outbox.get()[0]?.status === tried)
+    await first.close()
+    expect(await Promise.all(lost)).toEqual(['LINK_CLOSED', 'LINK_CLOSED', 'LINK_CLOSED'])
+    expect(outbox.get()).toEqual([])
+
+    app.harness.proxy.accept()
+    const { client } = app.harness.connect({ outbox })
+    expect(await client.add.mutate({ n: 4 })).toBe(8)
+    expect(app.done).toEqual([1, 2, 3, 4])
+    expect(outbox.get()).toEqual([])
+    await eventually(async () => (await storage.load()).length === 0)
+  },
+)
+
+test('what is on its way into the storage when the link is closed is sent over the next one', async () => {
+  await using app = await start()
+  const { storage, hold } = createSlowStorage()
+  const outbox = createOutbox({ storage })
+  const first = app.harness.connect({ outbox })
+  const release = hold('put')
+  const lost = first.client.add.mutate({ n: 1 }).catch(codeOf)
+  await first.close()
+  expect(await lost).toBe('LINK_CLOSED')
+  const { client } = app.harness.connect({ outbox })
+  const next = client.add.mutate({ n: 2 })
+  release()
+  expect(await next).toBe(4)
+  expect(app.done).toEqual([1, 2])
+})
+
+test.each([
+  { crash: 'before it was stored', stored: 0, done: [] },
+  { crash: 'before it was sent', stored: 1, done: [1] },
+  { crash: 'before its answer was taken note of', stored: 1, done: [1] },
+])('a page that crashes $crash leaves nothing half done', async ({ crash, stored, done }) => {
+  await using app = await start()
+  const { page, die, storage } = createMortalPage()
+  const unsent = crash === 'before it was sent'
+  if (crash === 'before it was stored') page.hold('put')
+  if (unsent) app.harness.proxy.refuse()
+  if (crash.includes('answer')) page.hold('delete')
+  const first = app.connect({ storage: page.storage })
+  const lost = first.client.add.mutate({ n: 1 })
+  if (!unsent) await first.client.hello.query() // it would have been sent by now
+  if (crash.includes('answer')) expect(await lost).toBe(2)
+  else if (unsent) await eventually(() => first.outbox.get()[0]?.kept === true)
+  else expect(first.outbox.get()).toMatchObject([{ kept: false, status: 'queued' }])
+  expect(app.done).toEqual(crash.includes('answer') ? [1] : [])
+  die()
+  lost.catch(() => {})
+  await first.close()
+  expect(await storage.load()).toHaveLength(stored)
+
+  app.harness.proxy.accept()
+  const { client } = app.connect({ storage })
+  expect(await client.add.mutate({ n: 2 })).toBe(4)
+  expect(app.done).toEqual([...done, 2])
+  await eventually(async () => (await storage.load()).length === 0)
+})
+
+test('one that cannot be stored is refused, and does not hold up those behind it', async () => {
+  await using app = await start()
+  const storage = memoryOutboxStorage()
+  const first = { fail: () => {} }
+  const failing = new Promise<void>(
+    (_, reject) => (first.fail = () => reject(new Error('The disk is full.'))),
+  )
+  const put: OutboxStorage['put'] = mutation => (mutation.number === 2 ? failing : storage.put(mutation))
+  const { client, outbox } = app.connect({ storage: { ...storage, put } })
+  await client.add.mutate({ n: 0 })
+  const refused = client.add.mutate({ n: 1 })
+  const behind = client.add.mutate({ n: 2 })
+  await eventually(() => outbox.get()[1]?.kept === true)
+  first.fail()
+  await expect(refused).rejects.toThrow('The disk is full.')
+  expect(await behind).toBe(4)
+  expect(app.done).toEqual([0, 2])
+})
+
+test('one that is taken back on its way into the storage is not sent by the next page', async () => {
+  await using app = await start()
+  const { storage, hold } = createSlowStorage()
+  const first = app.connect({ storage })
+  const release = hold('put')
+  const taken = first.client.add.mutate({ n: 1 }).catch(codeOf)
+  first.outbox.cancel(first.outbox.get()[0]?.id ?? '')
+  expect(await taken).toBe('OUTBOX_CANCELLED')
+  await first.client.hello.query() // a delete that did not wait is done by now
+  release()
+  await first.client.add.mutate({ n: 2 })
+  await first.close()
+  await app.connect({ storage }).client.add.mutate({ n: 3 })
+  expect(app.done).toEqual([2, 3])
+})
+
+test('what only the transformer can put into JSON is sent by the next page as well', async () => {
+  const done: bigint[] = []
+  const t = initTRPC.create({ transformer: superjson })
+  const router = t.router({
+    add: t.procedure.input(z.bigint()).mutation(({ input }) => void done.push(input)),
+  })
+  await using harness = await createHarness({ router, transformer: superjson })
+  const storage = memoryOutboxStorage()
+  harness.proxy.refuse()
+  const outbox = createOutbox({ storage })
+  const first = harness.connect({ outbox })
+  const lost = first.client.add.mutate(1n).catch(codeOf)
+  await eventually(() => outbox.get()[0]?.kept === true)
+  await first.close()
+  expect(await lost).toBe('LINK_CLOSED')
+  harness.proxy.accept()
+  await harness.connect({ outbox: createOutbox({ storage }) }).client.add.mutate(2n)
+  expect(done).toEqual([1n, 2n])
+})
+
+test('what an earlier page has left and this one cannot put into words can be seen, and holds up nothing', async () => {
+  await using app = await start()
+  const storage = memoryOutboxStorage()
+  const left = { id: 'left', path: 'add', at: Date.now(), owner: 'an earlier page' }
+  await storage.put({ ...left, input: { n: 1n }, number: 1 })
+  const { client, outbox } = app.connect({ storage })
+  expect(await client.add.mutate({ n: 2 })).toBe(4)
+  expect(outbox.get()).toMatchObject([{ id: 'left', status: 'failed' }])
+  expect(outbox.get()[0]?.error?.message).toContain('BigInt')
 })
 
 test('two pages do not send the same mutation: each sends its own', async () => {

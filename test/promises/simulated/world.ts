@@ -8,6 +8,7 @@ import { CallObservers } from '../../../server/observe/calls.ts'
 import { createCounters } from '../../../server/observe/counters.ts'
 import { Encodings } from '../../../server/procedures/encodings.ts'
 import { ErrorDesk } from '../../../server/procedures/present-error.ts'
+import { Grace } from '../../../server/procedures/grace.ts'
 import { RetryContracts } from '../../../server/procedures/rerun.ts'
 import { Answers, MessageWriter } from '../../../server/session/answers.ts'
 import { Outlet } from '../../../server/session/outlet.ts'
@@ -142,7 +143,7 @@ export class World {
       encodings,
       contracts,
       authority: null,
-      graceMs: 1_000,
+      grace: new Grace(1_000, this.clock),
     }
     const createNode = () => createNumbers(this.#store, this.clock, options)
     this.#nodes = [createNode(), createNode()]
@@ -248,13 +249,10 @@ export class World {
     }
     await Promise.all(this.#ending)
     await this.turn() // what a subscription was in the middle of, comes to its end
-    const { subscriptions, tally, overstayed } = this.deps.counters
-    expect({ subscriptions, overstayed, feeding: tally.feeding.size }).toEqual({
-      subscriptions: 0,
-      overstayed: 0,
-      feeding: 0,
-    })
-    await this.clock.advance(100)
+    const { subscriptions, overstayed } = this.deps.counters
+    const feeding = this.#connections.flatMap(connection => [...connection.subscriptions.feeding()])
+    expect({ subscriptions, overstayed, feeding }).toEqual({ subscriptions: 0, overstayed: 0, feeding: [] })
+    await this.clock.advance(1_000) // the grace of those that have ended is over then, too
     await this.#store.close()
     expect(this.clock.pending).toBe(0)
   }

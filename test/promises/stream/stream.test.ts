@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { createTRPCClient } from '@trpc/client'
 import { memoryStore, serve } from 'trpc-sluice/server'
 import { lmdbStore } from 'trpc-sluice/stores/lmdb'
-import { sluiceLink, type SluiceLinkOptions } from 'trpc-sluice/client'
+import { iterate, sluiceLink, type SluiceLinkOptions } from 'trpc-sluice/client'
 import { createFakeClock, createRecorder, eventually, type Recorder } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -168,6 +168,35 @@ test('who comes later has a response of its own for a while, and then all share 
   first.stop()
   second.stop()
   await eventually(() => server.sluice.stats().subscriptions === 0)
+  expect(proxy.mostOpen).toBe(2)
+})
+
+test('a loop that takes nothing does not hold back its neighbour, and goes on from where it was when it takes', async () => {
+  await using server = await startServer()
+  await using proxy = await createHttpProxy([server.port])
+  using page = connect({ url: proxy.url, transport: 'stream' })
+  const neighbour = page.follow('a')
+  const slow = iterate(page.client.onRoom, { room: 'b' }, { maxBuffered: 10 })
+  const numbers = Array.from({ length: 3_000 }, (_, i) => i + 1) // far more than are read at once
+  await Promise.all(numbers.map(n => server.rooms.publish('b', { n })))
+  for (let n = 1; n <= 5; n++) {
+    await server.rooms.publish('a', { n })
+    await neighbour.seen.until(n)
+  }
+  // Nor when it has come back, and is full again.
+  const taken: number[] = []
+  for await (const { data } of slow) {
+    if ('n' in data) taken.push(data.n)
+    if (taken.length === 2_000) {
+      for (let n = 6; n <= 10; n++) {
+        await server.rooms.publish('a', { n })
+        await neighbour.seen.until(n)
+      }
+    }
+    if (taken.length === numbers.length) break
+  }
+  expect(taken).toEqual(numbers)
+  expect(neighbour.seen.report(10)).toEqual(complete(10))
   expect(proxy.mostOpen).toBe(2)
 })
 

@@ -88,7 +88,7 @@ describe.each(carriers)('over %s', transport => {
       const client = app.connect({ clock: clientClock, retryDelayMs: () => 1 })
       const seen = client.record(api => api.onNumber, {})
       await seen.started
-      expect(clock.pending).toBe(1)
+      expect(clock.pending).toBeGreaterThan(0)
       if (end === 'cut while a ping is out') {
         app.proxy.stall()
         await clock.advance(1_000)
@@ -98,10 +98,12 @@ describe.each(carriers)('over %s', transport => {
       await client.close()
       expect(clientClock.pending).toBe(0)
       await eventually(() => app.sluice.stats().connections[transport] === 0)
-      expect(clock.pending).toBe(0)
-      await clock.advance(60_000)
       app.proxy.heal()
     }
+    // Of three connections. What is left is the server's: a timer for all that wait equally long, which finds nobody.
+    expect(clock.pending).toBeLessThanOrEqual(3)
+    await clock.advance(10 * 60_000)
+    expect(clock.pending).toBe(0)
     expect(reports).toEqual([])
   })
 

@@ -75,6 +75,10 @@ describe.each(codecs)('%s', (_, codec) => {
         const { data } = result.data
         const untracked = split?.join(split.head({ id }), split.untrackedTail(data)) ?? new Uint8Array()
         expect(codec.decode(untracked)).toEqual([{ id, result: { type: 'data', data } }])
+        for (const type of ['started', 'stopped'] as const) {
+          const control = split?.join(split.head({ id }), split.controlTail(type)) ?? new Uint8Array()
+          expect(Buffer.from(control)).toEqual(Buffer.from(encode({ id, result: { type } })))
+        }
       }),
     )
   })

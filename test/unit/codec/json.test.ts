@@ -19,6 +19,9 @@ test('head and tail together are the message, also of a value that JSON has no w
       expect(split?.join(head, split.untrackedTail(data))).toBe(
         encode({ ...envelope, result: { type: 'data', data } }),
       )
+      for (const type of ['started', 'stopped'] as const) {
+        expect(split?.join(head, split.controlTail(type))).toBe(encode({ ...envelope, result: { type } }))
+      }
     }),
   )
 })

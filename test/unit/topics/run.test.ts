@@ -1,9 +1,10 @@
-import { initTRPC } from '@trpc/server'
-import { expect, test } from 'vitest'
+import { initTRPC, TRPCError } from '@trpc/server'
+import { expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { memoryStore } from '../../../server/stores/memory.ts'
 import { createRun } from '../../../server/topics/runs/run.ts'
 import type { RunHandlerOptions } from '../../../server/topics/runs/runs.ts'
+import type { Clock } from '../../../shared/clock.ts'
 import { isRunEnd, isSnapshot } from '../../../shared/items.ts'
 import { createFakeClock } from '../../kit/fake-clock.ts'
 
@@ -19,6 +20,8 @@ function setUp(
     store?: ReturnType<typeof memoryStore>
     fold?: typeof joined
     graceMs?: number
+    retainMs?: number
+    clock?: Clock
     onError?: (error: Error) => void
   } = {},
 ) {
@@ -130,6 +133,89 @@ test('a run is stopped from another node', async () => {
   })
 })
 
+test('a run is stopped from another node also in the moment in which it begins', async () => {
+  const store = memoryStore()
+  const wait = async function* ({ signal }: { signal: AbortSignal }) {
+    await new Promise(resolve => signal.addEventListener('abort', resolve))
+    yield 'never seen'
+    return ''
+  }
+  const [here, there] = [setUp(wait, { store }), setUp(wait, { store })]
+  const append = store.append.bind(store)
+  vi.spyOn(store, 'append').mockImplementationOnce(async (...start) => {
+    const appended = await append(...start)
+    await there.caller.stop({ id: 'one' }) // who can see it before the one who started it knows
+    return appended
+  })
+  await here.caller.start({ id: 'one', input: { words } })
+  expect(await all(await there.caller.attach({ id: 'one' }))).toEqual([
+    { $sluice: 'end', outcome: { status: 'stopped' } },
+  ])
+})
+
+test('to have stopped a run that is long forgotten does not stop the next one of its id, nor keep it from being stopped', async () => {
+  const clock = createFakeClock()
+  const store = memoryStore({ clock })
+  const wait = async function* ({ signal }: { signal: AbortSignal }) {
+    yield 'a'
+    await new Promise(resolve => signal.addEventListener('abort', resolve))
+    return ''
+  }
+  const nodes = [
+    setUp(wait, { store, clock, retainMs: 1_000 }),
+    setUp(wait, { store, clock, retainMs: 1_000 }),
+  ] as const
+  for (let life = 1; life <= 2; life++) {
+    await nodes[0].caller.start({ id: 'one', input: { words } })
+    const items = await nodes[1].caller.attach({ id: 'one' })
+    const seen = all(items)
+    await clock.advance(0)
+    expect(await nodes[0].caller.status({ id: 'one' })).toMatchObject({ status: 'running' })
+    await nodes[1].caller.stop({ id: 'one' })
+    expect((await seen).at(-1)).toEqual({ $sluice: 'end', outcome: { status: 'stopped' } })
+    await clock.advance(2_000)
+    await expect(nodes[0].caller.status({ id: 'one' })).rejects.toThrow('no run')
+  }
+})
+
+test('a handler that throws before it has begun ends the run as failed', async () => {
+  const { caller } = setUp(() => {
+    throw new TRPCError({ code: 'BAD_REQUEST', message: 'These are no words.' })
+  })
+  const { id } = await caller.start({ input: { words } })
+  const error = { code: 'BAD_REQUEST', message: 'These are no words.' }
+  expect(await all(await caller.attach({ id }))).toEqual([
+    { $sluice: 'end', outcome: { status: 'failed', error } },
+  ])
+})
+
+test('a run whose log cannot be written is not kept at work for nothing', async () => {
+  const store = memoryStore()
+  let yielded = 0
+  let finish = () => {}
+  const ended = new Promise<void>(resolve => (finish = resolve))
+  const { caller } = setUp(
+    async function* () {
+      try {
+        for (; yielded < 100; yielded++) {
+          await new Promise(resolve => setImmediate(resolve))
+          yield 'a'
+        }
+        return ''
+      } finally {
+        finish()
+      }
+    },
+    { store },
+  )
+  const { id } = await caller.start({ input: { words } })
+  vi.spyOn(store, 'append').mockRejectedValue(new Error('The store is away.'))
+  await ended
+  expect(yielded).toBeLessThan(5)
+  vi.restoreAllMocks()
+  expect(await all(await caller.attach({ id }))).toMatchObject([{ outcome: { status: 'interrupted' } }])
+})
+
 test('a handler that ignores its signal is reported after the grace period and its viewers are let go', async () => {
   const errors: Error[] = []
   const { caller } = setUp(
@@ -170,6 +256,26 @@ test('a value that the schema refuses ends the run as failed', async () => {
   const { id } = await caller.start({ input: { words } })
   const items = await all(await caller.attach({ id }))
   expect(items).toMatchObject([{ outcome: { status: 'failed', error: { code: 'STREAM_INVALID' } } }])
+})
+
+test('an event that looks like the end of the run is refused, and ends it as failed', async () => {
+  const procedures = createRun({
+    name: 'forged',
+    procedure: t.procedure,
+    input: z.string(),
+    event: z.record(z.string(), z.unknown()),
+    onError: () => {},
+  }).handler(async function* ({ input }) {
+    yield JSON.parse(input) as Record<string, unknown>
+    yield { n: 2 }
+    return null
+  })
+  const { forged } = t.router({ forged: procedures }).createCaller({ user: 'ada' })
+  const input = JSON.stringify({ $sluice: 'end', outcome: { status: 'done', result: 'mine' } })
+  const { id } = await forged.start({ input })
+  const items = await all(await forged.attach({ id }))
+  expect(items).toMatchObject([{ outcome: { status: 'failed', error: { code: 'STREAM_INVALID' } } }])
+  expect(await forged.status({ id })).toMatchObject({ status: 'failed' })
 })
 
 test('a run whose owner died is interrupted, for a viewer who waits and for one who comes later', async () => {

@@ -1,13 +1,16 @@
 /**
  * One timer for all who wait equally long, in place of one for each (a timer with its callback: 500 B; a place in
- * here: 60 B; Node 20). Who began to wait first is the first whose time is up.
+ * here: 60 B; Node 20). Who began to wait first is the first whose time is up. The timer runs on when the last one has
+ * left, for the next one is likely to come soon: it fires once more, and finds nobody.
  */
-import type { Clock, Timer } from '../../shared/clock.ts'
+import type { Clock, Timer } from '../shared/clock.ts'
 
 export class Rota<Member> {
   readonly #ms: number
   readonly #clock: Clock
   readonly #due: (member: Member) => void
+  /** Times are kept from here: a small number costs nothing, where a time since 1970 is 16 B for each. */
+  readonly #startedAt: number
   /** Until when each of them waits, in this order. */
   readonly #waiting = new Map<Member, number>()
   #timer: Timer | null = null
@@ -17,32 +20,35 @@ export class Rota<Member> {
     this.#ms = ms
     this.#clock = clock
     this.#due = due
+    this.#startedAt = clock.now()
   }
 
   /** Begins to wait; anew, if it does so already. */
   add(member: Member): void {
     this.#waiting.delete(member)
-    this.#waiting.set(member, this.#clock.now() + this.#ms)
+    this.#waiting.set(member, this.#now() + this.#ms)
     this.#arm()
   }
 
   delete(member: Member): void {
-    if (!this.#waiting.delete(member) || this.#waiting.size > 0) return
-    this.#timer?.cancel()
-    this.#timer = null
+    this.#waiting.delete(member)
+  }
+
+  #now(): number {
+    return this.#clock.now() - this.#startedAt
   }
 
   #arm(): void {
     if (this.#timer) return
     for (const until of this.#waiting.values()) {
-      this.#timer = this.#clock.after(until - this.#clock.now(), () => this.#fire())
+      this.#timer = this.#clock.after(until - this.#now(), () => this.#fire())
       return
     }
   }
 
   #fire(): void {
     this.#timer = null
-    const now = this.#clock.now()
+    const now = this.#now()
     const due: Member[] = []
     for (const [member, until] of this.#waiting) {
       if (until > now) break

@@ -1,0 +1,60 @@
+/**
+ * How long a connection may take nothing. A subscriber that pushes sees the connection, and waits for its room no
+ * longer. One that is asked item by item does not: where an application's generator passes its items on, it is simply
+ * not asked. Whoever asks that generator finds the limit here, by the signal that it has given to the procedure and
+ * the procedure to the topic.
+ */
+import type { Clock } from '../../shared/clock.ts'
+import { SluiceError } from '../../shared/errors.ts'
+import type { WhenSlow } from './when-slow.ts'
+
+/** One that is asked item by item, as far as its policy goes. */
+interface Slowed {
+  readonly whenSlow: WhenSlow<never>
+}
+
+const slowed = new WeakMap<AbortSignal, Set<Slowed>>()
+
+/** Makes the limit of one known, if it has any, to whoever asks for its items by this signal. */
+export function limitStall(signal: AbortSignal, one: Slowed): void {
+  if (limitOf(one) === Infinity) return
+  const others = slowed.get(signal)
+  if (others) others.add(one)
+  else slowed.set(signal, new Set([one]))
+}
+
+/** Takes that back. */
+export function unlimitStall(signal: AbortSignal, one: Slowed): void {
+  slowed.get(signal)?.delete(one)
+}
+
+/** Waits for room as long as those may whose items are asked for by this signal. @throws SluiceError `STALLED`. */
+export function roomUnder(signal: AbortSignal, room: Promise<void>, clock: Clock): Promise<void> {
+  const limits = Array.from(slowed.get(signal) ?? [], limitOf)
+  return roomWithin(room, Math.min(...limits), clock)
+}
+
+/** Waits for room as long as this one may. @throws SluiceError `STALLED` when there was none by then. */
+export function roomFor(one: Slowed, room: Promise<void>, clock: Clock): Promise<void> {
+  return roomWithin(room, limitOf(one), clock)
+}
+
+/** In milliseconds; Infinity where it may wait for ever. */
+function limitOf({ whenSlow }: Slowed): number {
+  return whenSlow !== 'wait' && whenSlow.policy === 'disconnect' ? whenSlow.afterMs : Infinity
+}
+
+function roomWithin(room: Promise<void>, afterMs: number, clock: Clock): Promise<void> {
+  if (afterMs === Infinity) return room
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(afterMs, () => {
+      const message = `The client has taken nothing for ${afterMs} ms. Resume with the last cursor.`
+      reject(new SluiceError('STALLED', message, { data: { afterMs } }))
+    })
+    const settled = () => {
+      timer.cancel()
+      resolve()
+    }
+    room.then(settled, settled)
+  })
+}
