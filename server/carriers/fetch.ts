@@ -85,7 +85,7 @@ function toHost(req: Request, resolve: (response: Response) => void, deps: HttpD
     readBody: () => withLimit(req, deps.maxBodyBytes).text(),
     open(status, headers) {
       const { wire, body } = createBody(deps.outletHighWater, () => gone.abort())
-      resolve(new Response(body, { status, headers: withOwn(headers) }))
+      resolve(new Response(body, { status, headers: withOwn(new Headers(headers)) }))
       return wire
     },
     respond(status, headers, body) {

@@ -34,11 +34,14 @@ export interface ResponseHost {
   createContext(info: TRPCRequestInfo): unknown
   /** The body of a POST. */
   readBody(): Promise<string>
-  /** Sends the head of a response that streams. */
-  open(status: number, headers: Headers): ResponseWire
+  /** Sends the head of a response that streams. The headers are not changed. */
+  open(status: number, headers: Headers | PlainHeaders): ResponseWire
   /** Sends a whole response. */
   respond(status: number, headers: Headers, body: string): void
 }
+
+/** Those that are always the same: `Headers` take 8 µs to be made and read (Node 20). */
+export type PlainHeaders = Readonly<Record<string, string>>
 
 export interface HostListener {
   /** The peer is gone. */
@@ -71,8 +74,8 @@ export function openEventStream(
   { responseMeta }: StreamingDeps,
   { ctx, info, errors }: Opening,
 ): ResponseWire {
-  const headers = new Headers({ vary: 'trpc-accept, accept', ...sseHeaders })
-  const meta = responseMeta?.({
+  if (!responseMeta) return host.open(200, eventStreamHeaders)
+  const meta = responseMeta({
     ctx,
     info,
     paths: info.calls.map(({ path }) => path),
@@ -81,9 +84,14 @@ export function openEventStream(
     eagerGeneration: true, // the head is sent before the data are known
     type: 'subscription',
   })
-  addHeaders(headers, meta?.headers)
-  return host.open(meta?.status ?? 200, headers)
+  const headers = new Headers(eventStreamHeaders)
+  addHeaders(headers, meta.headers)
+  return host.open(meta.status ?? 200, headers)
 }
+
+const eventStreamHeaders: PlainHeaders = Object.fromEntries(
+  new Headers({ vary: 'trpc-accept, accept', ...sseHeaders }),
+)
 
 /** Refuses a stream, and says when to come back if that helps. */
 export function refuse(
