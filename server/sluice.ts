@@ -192,7 +192,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     adapter: { allowBatching, allowMethodOverride, batching, maxBatchSize, middleware, responseMeta },
   }
 
-  const reception = { codecs, createContext }
+  const reception = { codecs, createContext: options.createContext ? createContext : null }
   const accept = (socket: WebSocket, req: IncomingMessage, address: string | null) => {
     const guest = new WebSocketGuest(socket, req, reception)
     const wire = new WebSocketWire(socket, req.socket, packings.of(socket, req, guest.extensions))

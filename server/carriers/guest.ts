@@ -10,7 +10,8 @@ import type { CreateContext } from './context.ts'
 /** What all guests of one server have in common. */
 export interface Reception {
   readonly codecs: ReadonlyMap<string, Codec>
-  readonly createContext: CreateContext
+  /** Null where the application makes none: then its type says that they are empty. */
+  readonly createContext: CreateContext | null
 }
 
 const noParams = new URLSearchParams()
@@ -35,7 +36,8 @@ export class WebSocketGuest implements Guest {
     this.#reception = reception
   }
 
-  createContext(info: TRPCRequestInfo): unknown {
-    return this.#reception.createContext({ req: this.req, res: this.#socket, info })
+  createContext(info: () => TRPCRequestInfo): unknown {
+    const { createContext } = this.#reception
+    return createContext ? createContext({ req: this.req, res: this.#socket, info: info() }) : {}
   }
 }

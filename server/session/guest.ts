@@ -11,7 +11,8 @@ export interface Guest {
   readonly codec: Codec | null
   /** Whether its first message says who it is. */
   readonly sendsParams: boolean
-  createContext(info: TRPCRequestInfo): unknown
+  /** @param info asked for where the application makes contexts. */
+  createContext(info: () => TRPCRequestInfo): unknown
 }
 
 /**

@@ -176,26 +176,31 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
   }
 
   closed(): void {
-    const { heartbeats, idleWatch, connections } = this.deps
+    const { heartbeats, idleWatch } = this.deps
     this.#closed = true
     this.#hello?.cancel()
     this.#expiry?.[Symbol.dispose]()
     heartbeats.forget(this)
     idleWatch.leave(this)
     this.#gone?.abort() // before the subscriptions end: a procedure may wait for it, by its context
-    void this.#subscriptions.close().then(() => {
-      // never rejects
-      this.#outlet.close()
-      connections.remove(this)
-      this.#ended = true
-      this.#ending?.reach()
-    })
+    this.#subscriptions.stopAll()
+    this.#endIfGone()
   }
 
   /** A subscription has ended, and its id is free again. */
   freed(id: RequestId): void {
     this.#credits?.delete(id)
     this.#settled()
+    this.#endIfGone()
+  }
+
+  /** Everything of it has ended once the wire is gone and no subscription is left. */
+  #endIfGone(): void {
+    if (!this.#closed || this.#ended || this.#subscriptions.size > 0) return
+    this.#ended = true
+    this.#outlet.close()
+    this.deps.connections.remove(this)
+    this.#ending?.reach()
   }
 
   #whenEnded(): Promise<void> {
@@ -232,31 +237,42 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
 
   /** The guest has said who it is, or need not. */
   #greet(readParams: () => TRPCRequestInfo['connectionParams']): void {
-    const making = this.#createContext(readParams)
-    this.#context = making
-    void making.then(made => (this.#context = made)) // never rejects
+    const context = this.#createContext(readParams)
+    this.#context = context
+    if (context instanceof Promise) void context.then(made => (this.#context = made)) // never rejects
   }
 
-  async #createContext(readParams: () => TRPCRequestInfo['connectionParams']): Promise<Context> {
+  #createContext(readParams: () => TRPCRequestInfo['connectionParams']): Context | Promise<Context> {
+    const refuse = (thrown: unknown) => this.#refuseContext(thrown)
     try {
-      await this.#makeContext(readParams())
-      return madeContext
+      return this.#makeContext(readParams())?.then(() => madeContext, refuse) ?? madeContext
     } catch (thrown) {
-      const error = this.#tellOfNone(thrown)
-      const expired = isSluiceError(thrown) && thrown.code === 'CONTEXT_EXPIRED'
-      // Not at once: requests that have arrived with it get their answer.
-      setImmediate(() => {
-        if (expired) this.#expel('CONTEXT_EXPIRED')
-        else this.#sayGoodbye()
-      })
-      return { ok: false, error }
+      return refuse(thrown)
     }
   }
 
-  /** What was said last counts: one that is made only after a later one is let go of. */
-  async #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<void> {
+  #refuseContext(thrown: unknown): Context {
+    const error = this.#tellOfNone(thrown)
+    const expired = isSluiceError(thrown) && thrown.code === 'CONTEXT_EXPIRED'
+    // Not at once: requests that have arrived with it get their answer.
+    setImmediate(() => {
+      if (expired) this.#expel('CONTEXT_EXPIRED')
+      else this.#sayGoodbye()
+    })
+    return { ok: false, error }
+  }
+
+  /** Null if it is made at once, as most are. */
+  #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<void> | null {
     const said = (this.#said += 1)
-    const ctx = await this.#guest.createContext(toInfo(connectionParams, () => this.#signal))
+    const ctx = this.#guest.createContext(() => toInfo(connectionParams, () => this.#signal))
+    if (isThenable(ctx)) return Promise.resolve(ctx).then(made => this.#heed(said, made))
+    this.#heed(said, ctx)
+    return null
+  }
+
+  /** What was said last counts: a context that is made only after a later one is let go of. */
+  #heed(said: number, ctx: unknown): void {
     if (said < this.#heeded) return
     this.#expiry?.follow(ctx)
     this.#heeded = said
@@ -422,6 +438,10 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
 }
 
 const madeContext: Context = { ok: true }
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
 
 function refuseStream(result: unknown, type: string): unknown {
   const isStream =

@@ -69,10 +69,16 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
     this.#find(id)?.stop()
   }
 
-  /** Ends all; settles when all have ended, or overstayed. What is started later is ended at once. */
-  async close(): Promise<void> {
+  /** Ends all, and at once what is started later. */
+  stopAll(): void {
     this.#closed = true
-    await Promise.all(this.#all().map(each => each[Symbol.asyncDispose]()))
+    for (const each of this.#all()) each.stop()
+  }
+
+  /** The same; settles when all have ended, or overstayed. */
+  async close(): Promise<void> {
+    this.stopAll()
+    await Promise.all(this.#all().map(each => each.ended))
   }
 
   ended(subscription: Subscription): void {
