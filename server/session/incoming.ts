@@ -65,10 +65,10 @@ export function parseIncoming(
     const { id, params } = parseCredit(Grant, value)
     return { granted: { id, events: params.events } }
   }
-  const request = parseRequest(value, transformer)
+  const { message, again, idempotencyKey, lag } = parseRequest(value, transformer)
   const { params } = value as { readonly params?: { readonly credit?: unknown } }
   const asked = credits && params?.credit !== undefined
-  return { ...request, credit: asked ? parseCredit(Asked, params.credit) : null }
+  return { message, again, idempotencyKey, lag, credit: asked ? parseCredit(Asked, params.credit) : null }
 }
 
 function parseCredit<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {

@@ -72,7 +72,8 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
   /** Ends all, and at once what is started later. */
   stopAll(): void {
     this.#closed = true
-    for (const each of this.#all()) each.stop()
+    this.#only?.stop()
+    for (const other of this.#others?.values() ?? []) other.stop()
   }
 
   /** The same; settles when all have ended, or overstayed. */
