@@ -192,6 +192,84 @@ test.each([
   await expect(send({ ...rest, to: 'eve' }, { transport: 'stream' })).rejects.toThrow('something else')
 })
 
+test('an input whose parts refer to one another time and again is told from others in no time, and so is one that refers to itself', async () => {
+  const t = initTRPC.create({ transformer: superjson })
+  const router = t.router({
+    pay: t.procedure
+      .input(z.object({ to: z.string() }))
+      .use(idempotent({ store: memoryStore() }))
+      .mutation(() => 'paid'),
+  })
+  await using served = await serve({ router, port: 0, host: '127.0.0.1' })
+  const pay = async (input: object, key: string): Promise<string> => {
+    const response = await fetch(`${served.url}/pay`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': key },
+      body: JSON.stringify(input),
+    })
+    return response.text()
+  }
+  // Each has the next one twice: written out, the last one would be there 2 ** 40 times.
+  const levels = Array.from({ length: 40 }, (_, i) => i)
+  const doubling = (to: string, leaf: string) => ({
+    json: {
+      to,
+      ...Object.fromEntries(levels.map(i => [`at${i}`, { l: null, r: null }])),
+      at40: { leaf },
+    },
+    meta: {
+      referentialEqualities: Object.fromEntries(
+        levels.toReversed().map(i => [`at${i + 1}`, [`at${i}.l`, `at${i}.r`]]),
+      ),
+    },
+  })
+  expect(await pay(doubling('bob', 'x'), 'k')).toContain('paid')
+  expect(await pay(doubling('bob', 'x'), 'k')).toContain('paid')
+  expect(await pay(doubling('bob', 'y'), 'k')).toContain('IDEMPOTENCY_CONFLICT')
+  const circle = (to: string) => ({
+    json: { to, of: { itself: null } },
+    meta: { referentialEqualities: { of: ['of.itself'] } },
+  })
+  expect(await pay(circle('bob'), 'l')).toContain('paid')
+  expect(await pay(circle('bob'), 'l')).toContain('paid')
+  expect(await pay(circle('eve'), 'l')).toContain('IDEMPOTENCY_CONFLICT')
+})
+
+test('inputs that differ in what JSON has no word for are told from one another', async () => {
+  const t = initTRPC.create({ transformer: superjson })
+  const router = t.router({
+    pay: t.procedure
+      .input(z.unknown())
+      .use(idempotent({ store: memoryStore() }))
+      .mutation(() => 'paid'),
+  })
+  await using served = await serve({ router, port: 0, host: '127.0.0.1', codecs: [msgpackCodec()] })
+  const options = { url: served.url, WebSocket, transformer: superjson, transport: 'websocket' } as const
+  const link = sluiceLink<typeof router>({ ...options, codec: msgpackCodec() })
+  const client = createTRPCClient<typeof router>({ links: [link] })
+  const pairs: [unknown, unknown][] = [
+    [1n, 2n],
+    [/a/, /b/],
+    [new Error('a'), new Error('b')],
+    [new Uint8Array([1]), new Uint8Array([2])],
+    [new Uint8Array([1]).buffer, new Uint8Array([2]).buffer],
+    [new Map([['a', 1]]), new Map([['a', 2]])],
+    [new Set([1]), new Set([2])],
+    [
+      [{ a: 1 }, { a: 2 }],
+      [{ a: 2 }, { a: 1 }],
+    ],
+    ['#0', {}],
+  ]
+  for (const [i, [one, other]] of pairs.entries()) {
+    const context = { idempotencyKey: `k${i}` }
+    expect(await client.pay.mutate({ of: one }, { context })).toBe('paid')
+    expect(await client.pay.mutate({ of: one }, { context })).toBe('paid')
+    await expect(client.pay.mutate({ of: other }, { context })).rejects.toThrow('something else')
+  }
+  link.close()
+})
+
 test('one that failed may be tried again under its key', async () => {
   await using app = await start()
   expect(await app.post('pay', { to: 'nobody' }, 'k')).toBe('There is nobody of that name.')
