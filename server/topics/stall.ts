@@ -28,10 +28,16 @@ export function unlimitStall(signal: AbortSignal, one: Slowed): void {
   slowed.get(signal)?.delete(one)
 }
 
-/** Waits for room as long as those may whose items are asked for by this signal. @throws SluiceError `STALLED`. */
+/**
+ * Waits for room as long as those may whose items are asked for by this signal. @throws SluiceError `STALLED`, unless it
+ * was aborted meanwhile: who has left does not stall.
+ */
 export function roomUnder(signal: AbortSignal, room: Promise<void>, clock: Clock): Promise<void> {
-  const limits = Array.from(slowed.get(signal) ?? [], limitOf)
-  return roomWithin(room, Math.min(...limits), clock)
+  const afterMs = Math.min(...Array.from(slowed.get(signal) ?? [], limitOf))
+  if (afterMs === Infinity) return room
+  return roomWithin(room, afterMs, clock).catch((stalled: unknown) => {
+    if (!signal.aborted) throw stalled
+  })
 }
 
 /** Waits for room as long as this one may. @throws SluiceError `STALLED` when there was none by then. */

@@ -276,3 +276,28 @@ test.each(['onEvent', 'onWrapped'])(
     await eventually(() => sluice.stats().subscriptions === 0)
   },
 )
+
+test('one that has left while its connection takes nothing is not cut off, and no error is told of it', async () => {
+  const clock = createFakeClock()
+  const topic = createTopic({ name: 'large', event: z.string() })
+  const router = t.router({
+    onWrapped: t.procedure.subscription(async function* ({ signal }) {
+      const whenSlow = { policy: 'disconnect', afterMs: 1_000 } as const
+      for await (const [id, data] of topic.subscribe('all', { from: 'start', signal, whenSlow }))
+        yield tracked(id, data)
+    }),
+  })
+  const errors: unknown[] = []
+  const onError = ({ error }: { readonly error: unknown }) => void errors.push(error)
+  await using server = await serve({ router, clock, onError, port: 0, host: '127.0.0.1' })
+  const { sluice } = server
+  for (let n = 0; n < 32; n++) await topic.publish('all', 'x'.repeat(1_000_000))
+  await using socket = await RawWebSocket.open(server.url)
+  socket.pause()
+  socket.subscribe(1, 'onWrapped')
+  await eventually(() => sluice.stats().stalls > 0)
+  socket.send({ id: 1, method: 'subscription.stop' })
+  await eventually(() => sluice.stats().subscriptions === 0)
+  await clock.advance(1_000)
+  expect(errors).toEqual([])
+})
