@@ -41,7 +41,7 @@ export class Rota<Member> {
   #arm(): void {
     if (this.#timer) return
     for (const until of this.#waiting.values()) {
-      this.#timer = this.#clock.after(until - this.#now(), () => this.#fire())
+      this.#timer = this.#clock.after(Math.min(until - this.#now(), this.#ms), () => this.#fire())
       return
     }
   }
@@ -51,8 +51,10 @@ export class Rota<Member> {
     const now = this.#now()
     const due: Member[] = []
     for (const [member, until] of this.#waiting) {
-      if (until > now) break
-      due.push(member)
+      // Nobody waits longer than that from now: the system clock was set back meanwhile.
+      if (until > now + this.#ms) this.#waiting.set(member, now + this.#ms)
+      else if (until > now) break
+      else due.push(member)
     }
     // One of them may send another away.
     for (const member of due) if (this.#waiting.delete(member)) this.#due(member)

@@ -38,6 +38,22 @@ test('who has left is not called, not even when another of the same moment sends
   expect(clock.pending).toBe(0)
 })
 
+test('a system clock that is set back by an hour makes nobody wait for an hour', async () => {
+  const time = createFakeClock({ now: 3_600_000 })
+  let back = 0
+  const clock = { ...time, now: () => time.now() - back }
+  const due: string[] = []
+  const rota = new Rota<string>(100, clock, member => due.push(member))
+  rota.add('a')
+  await time.advance(50)
+  rota.add('b')
+  back = 3_600_000
+  await time.advance(25)
+  rota.add('c')
+  await time.advance(200)
+  expect(due).toEqual(['a', 'b', 'c'])
+})
+
 test('a quiet peer is asked, and cut off if it stays quiet; one that answers is asked again', async () => {
   const clock = createFakeClock()
   const heartbeats = new Heartbeats({ enabled: true, pingMs: 1_000, pongWaitMs: 100 }, clock)
