@@ -67,7 +67,7 @@ export interface Sluice<Context = unknown> {
   close(): Promise<void>
   /**
    * Asks `auth.authorize` again about running subscriptions: of those that `concerns` names, or of all. Settles when
-   * those that may not go on have ended for their clients.
+   * those that may not go on have ended for their clients; one of which nothing is said for 30 seconds is not waited for.
    *
    * @example
    * ```ts
