@@ -22,6 +22,10 @@ const wayOfUse: Record<string, { readonly first?: Use; readonly later?: (heard: 
   'a signal that follows it': {
     first: (signal, heard) => AbortSignal.any([signal]).addEventListener('abort', heard),
   },
+  'a signal that follows it, and that is listened to late': {
+    first: signal => (kept = AbortSignal.any([signal])),
+    later: heard => kept?.addEventListener('abort', heard),
+  },
   'a request under way': {
     first: (signal, heard) => {
       void fetch('http://127.0.0.1:9', { signal }).catch(() => {}) // nothing listens there
@@ -91,18 +95,29 @@ for (const [name, { first, later }] of Object.entries(wayOfUse)) {
   }
 }
 
-test("a signal that nobody has kept is not held while a topic's subscription waits, and events go on", async () => {
-  const signals: WeakRef<AbortSignal>[] = []
-  const router = createRouter(signal => void signals.push(new WeakRef(signal)))
-  await using app = await createHarness({ router, transport: 'websocket' })
-  const seen = app.record(client => client.onEvent, undefined)
-  await seen.started
-  await eventually(async () => {
-    await collectGarbage()
-    return signals.length === 1 && signals[0]?.deref() === undefined
-  })
-  await topic.publish('all', { n: 1 })
-  await seen.until(1)
-  seen.stop()
-  await eventually(() => app.sluice.stats().subscriptions === 0)
-})
+/** Whether it can be told of a signal that another follows it; where not, none is let go of (Node 24). */
+function showsFollowers(): boolean {
+  const { signal } = new AbortController()
+  const before = Reflect.ownKeys(signal).length
+  AbortSignal.any([signal])
+  return Reflect.ownKeys(signal).length > before
+}
+
+test.runIf(showsFollowers())(
+  "a signal that nobody has kept is not held while a topic's subscription waits, and events go on",
+  async () => {
+    const signals: WeakRef<AbortSignal>[] = []
+    const router = createRouter(signal => void signals.push(new WeakRef(signal)))
+    await using app = await createHarness({ router, transport: 'websocket' })
+    const seen = app.record(client => client.onEvent, undefined)
+    await seen.started
+    await eventually(async () => {
+      await collectGarbage()
+      return signals.length === 1 && signals[0]?.deref() === undefined
+    })
+    await topic.publish('all', { n: 1 })
+    await seen.until(1)
+    seen.stop()
+    await eventually(() => app.sluice.stats().subscriptions === 0)
+  },
+)
