@@ -3,25 +3,26 @@
  * Messages are handled concurrently, as they come. Wire: docs/wire.md, section 2.
  */
 import { TRPCError } from '@trpc/server'
-import type { TRPCRequestInfo } from '@trpc/server/http'
 import type { Timer } from '../../shared/clock.ts'
 import type { Format } from '../../shared/codec/codec.ts'
-import { errorTable, isSluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
+import { errorTable, type SluiceErrorCode } from '../../shared/errors.ts'
 import { ping, pong, type RequestId } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { Ending } from '../ending.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { settlesWithin } from '../procedures/grace.ts'
 import type { Origin } from '../procedures/present-error.ts'
-import type { SubscriptionDeps, SubscriptionTask } from '../procedures/subscription.ts'
+import type { SubscriptionDeps } from '../procedures/subscription.ts'
 import type { Feeding } from '../topics/sink.ts'
 import { Answers, MessageWriter, type Correspondent } from './answers.ts'
+import { answerCall } from './calls.ts'
 import type { Connection, Connections } from './connections.ts'
 import { Credits } from './credits.ts'
-import { toInfo, type Guest } from './guest.ts'
+import type { Guest } from './guest.ts'
+import { Identity, type Host } from './identity.ts'
 import { decodeFrame, parseMessages, toRefusal, type FrameDeps } from './frames.ts'
 import { parseHello, readConnectionParams, saysWho } from './hello.ts'
-import { Expiry, type ExpiryOptions } from './expiry.ts'
+import type { ExpiryOptions } from './expiry.ts'
 import type { Idler, IdleWatch } from './idle.ts'
 import type { Incoming } from './incoming.ts'
 import type { Heartbeats, Pinged } from './liveness.ts'
@@ -47,7 +48,7 @@ export interface SessionDeps extends SubscriptionDeps, FrameDeps {
 /** How long a peer may take to answer a close frame, in milliseconds. */
 const goodbyeMs = 1_000
 
-export class Session implements Caller, Connection, Correspondent, Idler, Pinged, WireListener {
+export class Session implements Caller, Connection, Correspondent, Host, Idler, Pinged, WireListener {
   readonly carrier = 'websocket'
 
   readonly #wire: DuplexWire
@@ -61,22 +62,16 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
   /** There once it was full. */
   #reading: Reading | null = null
   readonly #rate: Rate
-  readonly #expiry: Expiry | null
+  readonly #identity: Identity
+  /** How long the guest has to say who it is. */
   readonly #hello: Timer | null
-
-  /** Being made, or made; null until the guest has said who it is. */
-  #context: Context | Promise<Context> | null = null
-  ctx: unknown = undefined
-  /** How often the guest has said who it is, and which of these times `ctx` is of. */
-  #said = 0
-  #heeded = 0
   /** Queries and mutations that have not been answered. */
   #calls = 0
   /** True once the guest was told to leave: what it still says is not listened to. */
   #expelled = false
   /** True once the wire is gone. */
   #closed = false
-  /** Of the wire, for contexts that want to know; null until one does (its listeners included: 800 B; Node 20). */
+  /** Of the wire; null until somebody wants to know. */
   #gone: AbortController | null = null
   /** Of everything. */
   #ended = false
@@ -94,14 +89,9 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
     this.#writer = new MessageWriter(this.#outlet, formatFor, deps.encodings, deps.desk, this)
     this.#subscriptions = new Subscriptions(deps, limits.maxSubscriptions, this)
     this.#rate = new Rate(limits.messagesPerSecond, limits.maxMessageBurst, clock)
-    this.#expiry =
-      deps.expiry &&
-      new Expiry(deps.expiry, clock, {
-        renew: () => this.#askToRenew(),
-        expired: () => this.#expel('CONTEXT_EXPIRED'),
-      })
+    this.#identity = new Identity(guest, this, deps.expiry, clock)
     this.#hello = guest.sendsParams ? clock.after(limits.helloMs, () => this.#missHello()) : null
-    if (!guest.sendsParams) this.#greet(() => null)
+    if (!guest.sendsParams) this.#identity.greet(() => null)
     deps.idleWatch.active(this)
     this.heard()
     wire.listen(this)
@@ -109,6 +99,10 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
 
   get req(): unknown {
     return this.#guest.req
+  }
+
+  get ctx(): unknown {
+    return this.#identity.ctx
   }
 
   get extensions(): Extensions {
@@ -179,7 +173,7 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
     const { heartbeats, idleWatch } = this.deps
     this.#closed = true
     this.#hello?.cancel()
-    this.#expiry?.[Symbol.dispose]()
+    this.#identity[Symbol.dispose]()
     heartbeats.forget(this)
     idleWatch.leave(this)
     this.#gone?.abort() // before the subscriptions end: a procedure may wait for it, by its context
@@ -232,54 +226,11 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
   }
 
   #missHello(): void {
-    if (!this.#context) this.#expel('SILENT_PEER')
+    if (!this.#identity.context) this.#expel('SILENT_PEER')
   }
 
-  /** The guest has said who it is, or need not. */
-  #greet(readParams: () => TRPCRequestInfo['connectionParams']): void {
-    const context = this.#createContext(readParams)
-    this.#context = context
-    if (context instanceof Promise) void context.then(made => (this.#context = made)) // never rejects
-  }
-
-  #createContext(readParams: () => TRPCRequestInfo['connectionParams']): Context | Promise<Context> {
-    const refuse = (thrown: unknown) => this.#refuseContext(thrown)
-    try {
-      return this.#makeContext(readParams())?.then(() => madeContext, refuse) ?? madeContext
-    } catch (thrown) {
-      return refuse(thrown)
-    }
-  }
-
-  #refuseContext(thrown: unknown): Context {
-    const error = this.#tellOfNone(thrown)
-    const expired = isSluiceError(thrown) && thrown.code === 'CONTEXT_EXPIRED'
-    // Not at once: requests that have arrived with it get their answer.
-    setImmediate(() => {
-      if (expired) this.#expel('CONTEXT_EXPIRED')
-      else this.#sayGoodbye()
-    })
-    return { ok: false, error }
-  }
-
-  /** Null if it is made at once, as most are. */
-  #makeContext(connectionParams: TRPCRequestInfo['connectionParams']): Promise<void> | null {
-    const said = (this.#said += 1)
-    const ctx = this.#guest.createContext(() => toInfo(connectionParams, () => this.#signal))
-    if (isThenable(ctx)) return Promise.resolve(ctx).then(made => this.#heed(said, made))
-    this.#heed(said, ctx)
-    return null
-  }
-
-  /** What was said last counts: a context that is made only after a later one is let go of. */
-  #heed(said: number, ctx: unknown): void {
-    if (said < this.#heeded) return
-    this.#expiry?.follow(ctx)
-    this.#heeded = said
-    this.ctx = ctx
-  }
-
-  get #signal(): AbortSignal {
+  /** Made when a context wants to know: with its listeners it is 800 B (Node 20). */
+  get gone(): AbortSignal {
     if (!this.#gone) {
       this.#gone = new AbortController()
       if (this.#closed) this.#gone.abort()
@@ -288,23 +239,28 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
   }
 
   /** A stock client is left alone: it comes back with fresh params once the connection has ended. */
-  #askToRenew(): void {
+  askToRenew(): void {
     if (this.#guest.extensions.renewal) this.#writer.notify({ id: null, method: 'renew' })
   }
 
-  /** The guest says anew who it is. If that fails, what it said before holds until it runs out. */
+  turnOut(expired: boolean): void {
+    if (expired) this.#expel('CONTEXT_EXPIRED')
+    else this.#sayGoodbye()
+  }
+
+  /** Never rejects: what fails is told. */
   async #renew(hello: unknown): Promise<void> {
     try {
-      await this.#makeContext(parseHello(hello))
+      await this.#identity.renew(parseHello(hello))
     } catch (thrown) {
-      this.#tellOfNone(thrown)
+      this.tellOfNone(thrown)
       return
     }
     await this.deps.authority?.review(({ ctx }) => ctx === this.ctx)
   }
 
   /** Reports an error that belongs to no request, and tells the client. */
-  #tellOfNone(thrown: unknown): TRPCError {
+  tellOfNone(thrown: unknown): TRPCError {
     const error = this.deps.desk.report(thrown, this.nowhere())
     this.#writer.error({ id: null }, this.deps.desk.present(error, this.nowhere()))
     return error
@@ -336,9 +292,9 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
       return this.#pauseWhileFull()
     }
     this.deps.idleWatch.active(this)
-    const context = this.#context
+    const { context } = this.#identity
     if (!context) {
-      this.#greet(() => readConnectionParams(this.deps.encoder, frame))
+      this.#identity.greet(() => readConnectionParams(this.deps.encoder, frame))
       return
     }
     const messages = this.#read(frame)
@@ -411,23 +367,12 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
     }
   }
 
-  async #answer(task: SubscriptionTask, answers: Answers): Promise<void> {
+  async #answer(task: Task, answers: Answers): Promise<void> {
     this.#calls += 1
-    const observation = this.deps.observers.begin(task.origin())
-    let failure: unknown = null
-    try {
-      // As in tRPC, a call outlives its socket: the signal is never aborted.
-      const result = await observation.run(() => task.invoke(new AbortController().signal))
-      answers.data(refuseStream(result, task.origin().type))
-    } catch (thrown) {
-      failure = thrown
-      answers.error(this.deps.desk.handle(thrown, task.origin()))
-    } finally {
-      observation.end(failure)
-      this.#calls -= 1
-      this.#pauseWhileFull()
-      this.#settled()
-    }
+    await answerCall(task, answers, this.deps) // never rejects
+    this.#calls -= 1
+    this.#pauseWhileFull()
+    this.#settled()
   }
 
   /** A subscription or a call has ended. */
@@ -435,20 +380,4 @@ export class Session implements Caller, Connection, Correspondent, Idler, Pinged
     if (!this.#closed) this.deps.idleWatch.active(this)
     this.deps.connections.checkCalm()
   }
-}
-
-const madeContext: Context = { ok: true }
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-}
-
-function refuseStream(result: unknown, type: string): unknown {
-  const isStream =
-    typeof result === 'object' && result !== null && (Symbol.asyncIterator in result || 'subscribe' in result)
-  if (!isStream) return result
-  throw new TRPCError({
-    code: 'UNSUPPORTED_MEDIA_TYPE',
-    message: `Cannot return an async iterable or observable from a ${type} procedure with WebSockets`,
-  })
 }
