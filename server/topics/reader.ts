@@ -6,7 +6,7 @@
 import { SluiceError } from '../../shared/errors.ts'
 import type { Gap, Snapshot } from '../../shared/items.ts'
 import { parseCursor } from '../../shared/protocol/cursor.ts'
-import type { Cursor } from '../../shared/protocol/cursor.ts'
+import type { Cursor, Offset } from '../../shared/protocol/cursor.ts'
 import { batchBounds } from './batch.ts'
 import type { Batch } from './batch.ts'
 import { sealEnvelope } from './envelope.ts'
@@ -259,12 +259,15 @@ export class Reader<Item> {
     }
     if (page.state.first > offset + 1) return this.#meetGap('trimmed')
     let expected = offset
-    const ahead = [...this.#ahead]
     for (const record of page.records) {
       if (record.offset !== ++expected) throw holeAfter(hub.log, expected - 1, record.offset)
-      ahead.push(hub.recent(record.offset) ?? hub.seal(epoch, record))
     }
-    this.#ahead = ahead
+    hub.keep(epoch, page.records)
+    // The hub may have learned of another life meanwhile, whose items are not these.
+    const held = (at: Offset) => (hub.epoch === epoch ? hub.recent(at) : undefined)
+    if (held(offset + 1) !== undefined) return // to be had from there, as by all who come to this place
+    const slots = page.records.map(record => held(record.offset) ?? hub.seal(epoch, record))
+    this.#ahead = [...this.#ahead, ...slots]
     this.#place = { epoch, offset: expected }
     this.#pageAt = page.records[0]?.at ?? this.#pageAt
   }

@@ -51,6 +51,29 @@ export class Ring<T> {
     this.#count++
   }
 
+  /**
+   * Adds the item before the first one, or the only one; an older one makes none of them leave.
+   *
+   * @returns whether there was room for it.
+   * @throws RangeError when the offset does not come right before the first one.
+   */
+  unshift(offset: Offset, item: T, bytes = 0, at = 0): boolean {
+    if (this.#count > 0 && offset !== this.first - 1) {
+      throw new RangeError(`Offset ${offset} does not come right before ${this.first}.`)
+    }
+    if (this.#count === this.#capacity || this.#bytes + bytes > this.#maxBytes) return false
+    if (this.#count === 0) this.#last = offset
+    this.#slots[offset % this.#capacity] = { item, bytes, at }
+    this.#bytes += bytes
+    this.#count++
+    return true
+  }
+
+  /** True when nothing is held. */
+  get empty(): boolean {
+    return this.#count === 0
+  }
+
   /** The item at an offset, or `undefined` when it is not held (any more, or yet). */
   get(offset: Offset): T | undefined {
     if (offset > this.#last || offset < this.first) return undefined

@@ -1,3 +1,5 @@
+import { memoryStore } from '../../../server/stores/memory.ts'
+import type { Store } from '../../../server/stores/store.ts'
 import { createTopic } from '../../../server/topics/topic.ts'
 import type { Batch } from '../../../server/topics/batch.ts'
 import { feedOf } from '../../../server/topics/sink.ts'
@@ -47,4 +49,60 @@ test('those who come back to one place are sent the same batches, up to what cam
 
   gone.abort()
   await Promise.all([live, ...back].map(({ ended }) => ended))
+})
+
+/** From now on the pages that are read of a store, by the offset that they follow. */
+function countReads(store: Store): number[] {
+  const reads: number[] = []
+  const read = store.read.bind(store)
+  store.read = (name, after, bounds) => {
+    reads.push(after)
+    return read(name, after, bounds)
+  }
+  return reads
+}
+
+test('a herd that comes back to a server that was started anew reads each page once, and is sent the same batches', async () => {
+  const store = memoryStore()
+  const options = { name: 'numbers', event: z.number(), ringSize: 300 }
+  const earlier = createTopic({ ...options, store })
+  const ids: string[] = []
+  for (let n = 1; n <= 700; n++) ids.push((await earlier.publish('k', n)).id)
+
+  const reads = countReads(store)
+  const topic = createTopic({ ...options, store })
+  const gone = new AbortController()
+  const come = (seen: number) => {
+    const batches: Batch<unknown>[] = []
+    const ended = new Promise(resolve =>
+      feedOf(topic.subscribe('k', { after: ids[seen - 1], signal: gone.signal }))?.({
+        push: batch => void batches.push(batch),
+        room: null,
+        ended: resolve,
+      }),
+    )
+    const numbers = () => batches.flatMap(({ envelopes }) => envelopes.map(([, n]) => n))
+    return { seen, batches, ended, numbers }
+  }
+  const all = (seen: number) => Array.from({ length: 700 - seen }, (_, i) => seen + 1 + i)
+  const herd = Array.from({ length: 20 }, () => come(600))
+  await eventually(() => herd.every(one => one.numbers().length === 100))
+  expect(reads).toEqual([600])
+  expect(herd.map(one => one.numbers())).toEqual(herd.map(() => all(600)))
+  expect(new Set(herd.map(({ batches }) => batches[0])).size).toBe(1)
+
+  // What lies before adjoins what is held, and is kept as far as the ring reaches.
+  const farther = come(450)
+  await eventually(() => farther.numbers().length === 250)
+  expect(farther.numbers()).toEqual(all(450))
+  const farthest = come(10)
+  await eventually(() => farthest.numbers().length === 690)
+  expect(farthest.numbers()).toEqual(all(10))
+  reads.length = 0
+  const late = [come(450), come(600), come(690)]
+  await eventually(() => late.every(one => one.numbers().length === 700 - one.seen))
+  expect(late.map(one => one.numbers())).toEqual(late.map(({ seen }) => all(seen)))
+  expect(reads).toEqual([])
+  gone.abort()
+  await Promise.all([...herd, farther, farthest, ...late].map(({ ended }) => ended))
 })
