@@ -10,16 +10,46 @@
 import type { AnyTRPCRouter } from '@trpc/server'
 import { withConfig } from './router-view.ts'
 
-/** A view of the router whose output is what its transformer makes of it, sooner if that is superjson. */
-export function withQuickOutput(router: AnyTRPCRouter): AnyTRPCRouter {
+/** A view of the router whose transformer does the same, sooner if it is superjson. */
+export function withQuickTransformer(router: AnyTRPCRouter): AnyTRPCRouter {
   const { input, output } = router._def._config.transformer
+  const deserialize = quickDeserialize(input)
   const serialize = quickSerialize(output)
-  if (!serialize) return router
-  const deserialize = (value: unknown): unknown => output.deserialize(value)
-  return withConfig(router, { transformer: { input, output: { serialize, deserialize } } })
+  if (!deserialize && !serialize) return router
+  const transformer = {
+    input: {
+      serialize: (value: unknown): unknown => input.serialize(value),
+      deserialize: deserialize ?? ((value: unknown): unknown => input.deserialize(value)),
+    },
+    output: {
+      serialize: serialize ?? ((value: unknown): unknown => output.serialize(value)),
+      deserialize: (value: unknown): unknown => output.deserialize(value),
+    },
+  }
+  return withConfig(router, { transformer })
 }
 
 type Serialize = (value: unknown) => unknown
+type Deserialize = (value: unknown) => unknown
+
+/**
+ * The `deserialize` of a superjson for what was parsed a moment ago, and is nobody else's: where nothing is noted of a
+ * value, superjson only copies it (2 µs of the 40 of a short subscription; Node 20). Null for any other transformer.
+ */
+export function quickDeserialize(transformer: { deserialize(value: never): unknown }): Deserialize | null {
+  if (!asSuperjson(transformer)) return null
+  const slowly: Deserialize = value => transformer.deserialize(value as never) // whatever has come over the wire
+  const deserialize: Deserialize = value => (isWithoutNotes(value) ? value.json : slowly(value))
+  const samples = [{ json: null }, { json: 'a' }, { json: { a: [1, { b: null }] } }, {}]
+  const isProven = samples.every(
+    sample => JSON.stringify(deserialize(sample)) === JSON.stringify(slowly(sample)),
+  )
+  return isProven ? deserialize : null
+}
+
+function isWithoutNotes(value: unknown): value is { readonly json?: unknown } {
+  return typeof value === 'object' && value !== null && (value as { meta?: unknown }).meta === undefined
+}
 
 /** The `serialize` of a superjson, with the same results, sooner; null for any other transformer. */
 export function quickSerialize(transformer: { serialize: Serialize }): Serialize | null {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { SuperJSON } from 'superjson'
 import { expect, test } from 'vitest'
-import { quickSerialize } from '../../../server/procedures/quick-superjson.ts'
+import { quickDeserialize, quickSerialize } from '../../../server/procedures/quick-superjson.ts'
 
 interface Transformer {
   serialize(value: unknown): unknown
@@ -135,4 +135,38 @@ test('another transformer is nobody we know', () => {
     }
   }
   expect(quickSerialize(new Louder())).toBeNull()
+})
+
+test('what comes in is what superjson makes of it, and is not copied where nothing is noted of it', () => {
+  const superjson = new SuperJSON()
+  const deserialize = quickDeserialize(superjson)
+  if (!deserialize) throw new Error('not taken for a superjson')
+  fc.assert(
+    fc.property(fc.oneof(fc.jsonValue(), fc.date({ noInvalidDate: true }), fc.array(fc.bigInt())), value => {
+      const wire = written(each => superjson.serialize(each), { value })
+      fc.pre(!wire.startsWith('thrown') && !wire.includes('__proto__'))
+      expect(deserialize(JSON.parse(wire))).toEqual(superjson.deserialize(JSON.parse(wire)))
+    }),
+  )
+  const payload = { json: { a: [1] } }
+  expect(deserialize(payload)).toBe(payload.json)
+  for (const malformed of [null, undefined, 1, 'a']) {
+    const outcome = (read: () => unknown) => {
+      try {
+        return read()
+      } catch (thrown) {
+        return String(thrown)
+      }
+    }
+    expect(outcome(() => deserialize(malformed))).toBe(
+      outcome(() => superjson.deserialize(malformed as never)),
+    )
+  }
+})
+
+test('a member by the name of __proto__ makes nothing of what it stands in', () => {
+  const deserialize = quickDeserialize(new SuperJSON())
+  const input = deserialize?.(JSON.parse('{"json":{"__proto__":{"isAdmin":true}}}')) as { isAdmin?: boolean }
+  expect(input.isAdmin).toBeUndefined()
+  expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined()
 })
