@@ -28,7 +28,7 @@ import { Authority, type RunningSubscription } from './procedures/authority.ts'
 import { Encodings } from './procedures/encodings.ts'
 import { Grace } from './procedures/grace.ts'
 import { withInputDepth } from './procedures/input-depth.ts'
-import { withQuickTransformer } from './procedures/quick-superjson.ts'
+import { quickJson, withQuickInput } from './procedures/quick-superjson.ts'
 import { ErrorDesk, type ErrorListener } from './procedures/present-error.ts'
 import { RetryContracts } from './procedures/rerun.ts'
 import { Admission } from './session/admission.ts'
@@ -113,7 +113,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const admission = new Admission(limits)
   const connections = new Connections(admission, limits.maxConnectionAgeMs, clock)
   const refused = (code: SluiceErrorCode) => countRefusal(counters, code)
-  const router = withInputDepth(withQuickTransformer(options.router), limits.maxDepth, () =>
+  const router = withInputDepth(withQuickInput(options.router), limits.maxDepth, () =>
     refused('INPUT_TOO_DEEP'),
   )
   // The listener's report is narrower only in its context, which is whatever createContext made.
@@ -139,7 +139,11 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const compression = toCompression(options.compression)
   const deflater = compression && new Deflater(compression, counters)
   const packings = new Packings(deflater)
-  const encodings = new Encodings(desk.router, counters)
+  const encodings = new Encodings(
+    desk.router,
+    counters,
+    quickJson(options.router._def._config.transformer.output),
+  )
   const { authority, expiry } = createAuth(options.auth, desk, clock)
   const subscription = {
     desk,

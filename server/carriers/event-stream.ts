@@ -5,7 +5,7 @@ import type { TRPCErrorShape } from '@trpc/server/rpc'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import type { Lag } from '../../shared/items.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
-import { formatSseControl, formatSseData, sseEvent } from '../../shared/protocol/sse.ts'
+import { formatSseControl, sseEvent } from '../../shared/protocol/sse.ts'
 import { unpresentable } from '../procedures/present-error.ts'
 import type { Encodings } from '../procedures/encodings.ts'
 import type { Batch, Replies } from '../procedures/replies.ts'
@@ -70,7 +70,7 @@ export class EventStream implements Replies, Disposable {
 
   next(value: unknown): void {
     if (isTrackedEnvelope(value)) this.#send(this.#deps.encodings.toEvent(value))
-    else this.#send(formatSseData(this.#toJson(value)))
+    else this.#send(this.#deps.encodings.toUntrackedEvent(value))
     // Values that come at once are let through; then the client comes back for more.
     if (this.#config.emitAndEndImmediately) {
       this.#emitTimer ??= this.#deps.clock.after(emitGraceMs, () => this.#owner.dismiss())
@@ -99,7 +99,7 @@ export class EventStream implements Replies, Disposable {
       // The head could not be made, either. The error at hand came first, and is what is told.
     }
     if (this.#failed) this.#owner.fail(shape)
-    else this.#send(formatSseControl(sseEvent.error, this.#toJson(shape, unpresentable) ?? 'null'))
+    else this.#send(formatSseControl(sseEvent.error, this.#toJson(shape) ?? 'null'))
   }
 
   returned(): void {
@@ -143,13 +143,12 @@ export class EventStream implements Replies, Disposable {
     this.#outlet?.send(text)
   }
 
-  #toJson(value: unknown, fallback?: unknown): string | undefined {
+  #toJson(shape: TRPCErrorShape): string | undefined {
     const { output } = this.#deps.desk.router._def._config.transformer
     try {
-      return JSON.stringify(output.serialize(value))
-    } catch (failure) {
-      if (fallback === undefined) throw failure
-      return JSON.stringify(output.serialize(fallback))
+      return JSON.stringify(output.serialize(shape))
+    } catch {
+      return JSON.stringify(output.serialize(unpresentable)) // one that can be said, in place of one that cannot
     }
   }
 }

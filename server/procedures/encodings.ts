@@ -11,6 +11,7 @@ import type { Counters } from '../observe/counters.ts'
 import { formatSseData } from '../../shared/protocol/sse.ts'
 import type { Batch } from '../topics/batch.ts'
 import { isSealed, type Envelope } from '../topics/envelope.ts'
+import type { WriteQuickly } from './quick-superjson.ts'
 
 /** Pieces ready for the wires of one packing. Declared here in the terms of this room; session/wire.ts has it. */
 export interface PackedBy {
@@ -42,19 +43,21 @@ const maxHeadsShared = 256
 
 export class Encodings {
   readonly #counted: Counters['encodings']
-  readonly #serialize: (value: unknown) => unknown
+  readonly #write: (value: unknown) => string | undefined
   readonly #events = new WeakMap<Envelope<unknown>, string>()
   readonly #batches: RememberedBatches
   readonly #messages = new WeakMap<Split, EncodedMessages>()
   /** How messages are written as JSON, through the router's transformer. */
   readonly json: Format<string>
 
-  constructor(router: AnyTRPCRouter, counters: Counters) {
+  /** @param quickly a quicker way to write most values; null where there is none. */
+  constructor(router: AnyTRPCRouter, counters: Counters, quickly: WriteQuickly | null = null) {
     this.#counted = counters.encodings
     this.#batches = new RememberedBatches(this.#counted)
     const { output } = router._def._config.transformer
-    this.#serialize = value => output.serialize(value) as unknown
-    this.json = jsonFormat(this.#serialize)
+    const serialize = (value: unknown): unknown => output.serialize(value)
+    this.#write = value => quickly?.(value) ?? JSON.stringify(serialize(value))
+    this.json = jsonFormat(serialize, this.#write)
   }
 
   /** What is remembered of messages of one format; null for one whose messages nothing can be remembered of. */
@@ -70,12 +73,17 @@ export class Encodings {
     let event = this.#events.get(envelope)
     if (event === undefined) {
       this.#counted.misses += 1
-      event = formatSseData(JSON.stringify(this.#serialize(envelope[1])), envelope[0])
+      event = formatSseData(this.#write(envelope[1]), envelope[0])
       if (isSealed(envelope)) this.#events.set(envelope, event)
     } else {
       this.#counted.hits += 1
     }
     return event
+  }
+
+  /** A value that is nobody else's, hence not remembered, as a server-sent event. @throws as `toEvent` does. */
+  toUntrackedEvent(data: unknown): string {
+    return formatSseData(this.#write(data))
   }
 
   /** A batch as server-sent events, packed. @throws as `toEvent` does. */

@@ -88,7 +88,7 @@ export class Answers implements Replies {
 
   /** The result of a query or mutation. @throws when it cannot be encoded. */
   data(data: unknown): void {
-    this.#result({ type: 'data', data })
+    this.#untracked(data)
   }
 
   started(position: string | null): void {

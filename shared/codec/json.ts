@@ -1,17 +1,22 @@
 /** Messages as JSON, byte for byte as tRPC writes them: what is said in text frames. */
 import type { Format, Message } from './codec.ts'
 
-/** @param serialize the transformer's half for what the server says: data and errors pass through it. */
-export function jsonFormat(serialize: (value: unknown) => unknown): Format<string> {
+/**
+ * @param serialize the transformer's half for what the server says: data and errors pass through it.
+ * @param write the same as text; undefined for what JSON has no word for, such as undefined itself.
+ */
+export function jsonFormat(
+  serialize: (value: unknown) => unknown,
+  write = (value: unknown): string | undefined => JSON.stringify(serialize(value)),
+): Format<string> {
   return {
     encode: message => JSON.stringify(withTransformed(message, serialize)),
     split: {
       head: envelope => JSON.stringify(envelope).slice(0, -1),
       tail: (id, data) =>
-        `,"result":{"type":"data","data":${JSON.stringify(serialize({ id, data }))},"id":${JSON.stringify(id)}}}`,
+        `,"result":{"type":"data","data":${write({ id, data })},"id":${JSON.stringify(id)}}}`,
       untrackedTail(data) {
-        // undefined for what JSON has no word for, such as undefined itself: then there is no such member.
-        const json: string | undefined = JSON.stringify(serialize(data))
+        const json = write(data)
         return json === undefined ? ',"result":{"type":"data"}}' : `,"result":{"type":"data","data":${json}}}`
       },
       controlTail: type => `,"result":${JSON.stringify({ type })}}`,
