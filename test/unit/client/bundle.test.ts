@@ -40,8 +40,8 @@ describe('what a page loads', () => {
   test('is nothing of codecs, of the outbox, of other tabs, of a server, or of Node', () => {
     expect(ours.modules.some(id => id.endsWith('client/link.ts'))).toBe(true)
     const foreign = /msgpack|protobuf|outbox|idb|client\/tabs|\/server\/[a-z]+\/|browser-external|eventsource/
-    expect(ours.modules.filter(id => foreign.test(id.replace('node_modules/@trpc/server', '@trpc')))).toEqual(
-      [],
-    )
+    // Wherever the house stands: a folder above it may be called anything.
+    const files = ours.modules.map(id => id.replace(fromRoot('.'), '/'))
+    expect(files.filter(id => foreign.test(id.replace('node_modules/@trpc/server', '@trpc')))).toEqual([])
   })
 })
