@@ -13,12 +13,19 @@ import type { AnyRouter } from '@trpc/server'
 import { SluiceError, toError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
 import type { SendRequest } from '../http.ts'
-import type { ResolvedOptions } from '../options.ts'
 import { isOwnBody } from '../own-body.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
 import type { ClientError } from '../transports/transport.ts'
+import { lengthOf, toEntry, toItem, untried, type Item, type OutboxEntry } from './item.ts'
+import {
+  memoryOutboxStorage,
+  watchStorage,
+  type OutboxStorage,
+  type StoredMutation,
+  type WatchedStorage,
+} from './storage.ts'
+import { Tenure, type OutboxRoute } from './tenure.ts'
 import { verdictOn } from './verdict.ts'
-import { memoryOutboxStorage, type OutboxStorage, type StoredMutation } from './storage.ts'
 
 export interface OutboxOptions {
   /** Default: memory. In a page, `indexedDbOutboxStorage()` survives a reload. */
@@ -33,58 +40,11 @@ export interface OutboxOptions {
   readonly expireAfterMs?: number
 }
 
-/** A mutation in the outbox, as an application shows it. */
-export interface OutboxEntry {
-  readonly id: string
-  readonly path: string
-  readonly input: unknown
-  /** When it was made, in milliseconds since the epoch. */
-  readonly at: number
-  /** `failed`: the server refused it when nobody waited for the answer any more; see `error`. */
-  readonly status: 'queued' | 'sending' | 'failed'
-  /** Whether the storage has it: from then on it survives a reload, and may be sent. */
-  readonly kept: boolean
-  readonly error: ClientError | null
-}
-
-/** What the link hands over, that is the way out. */
-export interface OutboxRoute {
-  readonly send: SendRequest
-  readonly options: ResolvedOptions
-}
-
-interface Item {
-  readonly stored: StoredMutation
-  /** As JSON, in characters. */
-  readonly length: number
-  /** Not sent before: after a crash it has to be known under the same key. */
-  kept: boolean
-  /** Nobody is to see it any more, once it is out of the storage. */
-  settled: boolean
-  status: OutboxEntry['status']
-  error: ClientError | null
-  /** Who waits for the answer; null for one of an earlier page. */
-  observer: ResultObserver | null
-}
-
-/** What an outbox holds as long as it has one link. The next one begins anew, and takes over what this one leaves. */
-interface Tenure {
-  readonly route: OutboxRoute
-  /** Those whose mutations are ours to send, ourselves included, and how to let go of each. */
-  readonly claims: Map<string, () => void>
-  lookTimer: Timer | null
-  /** Once all that was left behind before is among our items. */
-  looked: boolean
-}
-
 interface Sending {
   readonly item: Item
   /** Null for the moment in which it is handed over. */
   request: ReturnType<SendRequest> | null
 }
-
-/** How often one looks for mutations of pages that have ended, in milliseconds. */
-const lookEveryMs = 10_000
 
 /**
  * An outbox for `sluiceLink({ outbox })`. Mutations then settle when they were answered, however long that takes.
@@ -100,10 +60,8 @@ export function createOutbox(options: OutboxOptions = {}): Outbox {
 }
 
 export class Outbox {
-  readonly #storage: OutboxStorage
+  readonly #storage: WatchedStorage
   readonly #options: Required<Omit<OutboxOptions, 'storage'>>
-  /** Of what is added now: another one with each link, to which what was left before is as that of another page. */
-  #owner = ''
   /** Null until a link has it, and again when that is closed. */
   #tenure: Tenure | null = null
 
@@ -117,14 +75,11 @@ export class Outbox {
   #failures = 0
   #retryTimer: Timer | null = null
 
-  /** What is being written to the storage: until it is there, nobody else is to look. */
-  readonly #writes = new Set<Promise<void>>()
-
   /** Use `createOutbox`. */
   constructor(options: OutboxOptions) {
     const { storage = memoryOutboxStorage(), accepts = () => true } = options
     const { maxMutations = 1_000, maxLength = 4 * 1024 * 1024, expireAfterMs = 7 * 24 * 3_600_000 } = options
-    this.#storage = storage
+    this.#storage = watchStorage(storage)
     this.#options = { accepts, maxMutations, maxLength, expireAfterMs }
   }
 
@@ -159,9 +114,12 @@ export class Outbox {
   /** For the link that it is given to. @throws Error when another link has it. */
   attach(route: OutboxRoute): void {
     if (this.#tenure) throw new Error('This outbox has a link already. Make one for each.')
-    this.#owner = crypto.randomUUID()
-    this.#tenure = { route, claims: new Map(), lookTimer: null, looked: false }
-    this.#look(this.#tenure)
+    this.#tenure = new Tenure({
+      route,
+      storage: this.#storage,
+      adopt: left => this.#adopt(left, route),
+      onError: thrown => this.#report(thrown),
+    })
   }
 
   /** For the link: it is closed. Who waits is told so; what is kept will be sent by the next link, or another page. */
@@ -172,9 +130,8 @@ export class Outbox {
     this.#retryTimer?.cancel()
     this.#retryTimer = null
     this.#failures = 0
-    tenure.lookTimer?.cancel()
     this.#tenure = null
-    void this.#letGo(tenure)
+    tenure.end()
     const items = this.#items
     this.#items = []
     for (const item of items) this.#tell(item, observer => observer.error(error))
@@ -193,10 +150,12 @@ export class Outbox {
    */
   add({ path, input }: Operation, observer: ResultObserver, route: OutboxRoute): () => void {
     const id = crypto.randomUUID()
-    const length = lengthOf(input, route)
+    const length = lengthOf(input, route.options)
     this.#checkRoom(length)
+    if (!this.#tenure) throw new Error('This outbox has no link.') // the transformer has closed it
+    const { owner } = this.#tenure
     const at = route.options.clock.now()
-    const stored = { id, path, input, at, owner: this.#owner, number: ++this.#lastNumber }
+    const stored = { id, path, input, at, owner, number: ++this.#lastNumber }
     const item: Item = { ...untried, stored, length, kept: false, observer }
     this.#items.push(item)
     this.#changed()
@@ -217,7 +176,7 @@ export class Outbox {
 
   async #keep(item: Item): Promise<void> {
     try {
-      await this.#write(() => this.#storage.put(item.stored))
+      await this.#storage.put(item.stored)
       item.kept = true
       this.#changed()
     } catch (thrown) {
@@ -227,24 +186,18 @@ export class Outbox {
     this.#pump()
   }
 
-  async #write(write: () => Promise<void>): Promise<void> {
-    const writing = write()
-    this.#writes.add(writing)
-    try {
-      await writing
-    } finally {
-      this.#writes.delete(writing)
+  /** What earlier pages have left behind is older than what waits here. */
+  #adopt(left: readonly StoredMutation[], { options }: OutboxRoute): void {
+    if (left.length > 0) {
+      this.#items = [...left.map(stored => toItem(stored, options)), ...this.#items]
+      this.#changed()
     }
-  }
-
-  /** Settles when what is being written now is there, or has failed. */
-  async #written(): Promise<void> {
-    await Promise.allSettled(this.#writes)
+    this.#pump()
   }
 
   /** Sends the first that may be sent. */
   #pump(): void {
-    // What earlier pages have left behind is older: until it has been looked for, nothing goes.
+    // Until what was left behind has been looked for, nothing goes: it would overtake that.
     if (!this.#tenure?.looked || this.#sending || this.#retryTimer) return
     const { route } = this.#tenure
     const item = this.#items.find(({ status }) => status === 'queued')
@@ -290,8 +243,7 @@ export class Outbox {
     }
     this.#sending = null
     if (verdict === 'refused') {
-      item.error = error
-      this.#mark(item, 'failed')
+      this.#mark(item, 'failed', error)
       return this.#pump()
     }
     this.#mark(item, 'queued')
@@ -314,8 +266,7 @@ export class Outbox {
     )
     if (item.observer || code !== 'OUTBOX_EXPIRED')
       return this.#settle(item, observer => observer.error(error))
-    item.error = error
-    this.#mark(item, 'failed')
+    this.#mark(item, 'failed', error)
   }
 
   /** It is done with, and forgotten. */
@@ -328,7 +279,7 @@ export class Outbox {
   }
 
   #discard({ stored }: Item): void {
-    this.#write(() => this.#storage.delete(stored.id)).catch((thrown: unknown) => this.#report(thrown))
+    this.#storage.delete(stored.id).catch((thrown: unknown) => this.#report(thrown))
   }
 
   #tell({ observer }: Item, tell: (observer: ResultObserver) => void): void {
@@ -339,56 +290,9 @@ export class Outbox {
     }
   }
 
-  /** Looks for what was left behind by pages that have ended, now and then. */
-  #look(tenure: Tenure): void {
-    this.#adopt(tenure)
-      .then(() => (tenure.looked = true))
-      .catch((thrown: unknown) => this.#report(thrown))
-      .finally(() => {
-        if (this.#tenure !== tenure) return
-        tenure.lookTimer = tenure.route.options.clock.after(lookEveryMs, () => this.#look(tenure))
-        this.#pump()
-      })
-  }
-
-  async #adopt(tenure: Tenure): Promise<void> {
-    const { claims } = tenure
-    if (!claims.has(this.#owner)) await this.#claim(this.#owner, tenure)
-    await this.#written() // what was added over an earlier link
-    if (this.#tenure !== tenure) return // or its claims would be in the way of the next one's
-    const owners = new Set<string>()
-    for (const { owner } of await this.#storage.load()) {
-      if (!owners.has(owner) && !claims.has(owner) && (await this.#claim(owner, tenure))) owners.add(owner)
-    }
-    if (owners.size === 0) return
-    // Anew: until it was ours, its owner may have put more there.
-    const left = (await this.#storage.load()).filter(({ owner }) => owners.has(owner))
-    if (this.#tenure !== tenure) return
-    const adopted = left
-      .toSorted((a, b) => a.at - b.at || a.number - b.number)
-      .map(stored => toItem(stored, tenure.route))
-    // They are older than what waits here.
-    this.#items = [...adopted, ...this.#items]
-    this.#changed()
-  }
-
-  async #claim(owner: string, tenure: Tenure): Promise<boolean> {
-    const release = await this.#storage.claim(owner)
-    if (release === null) return false
-    if (this.#tenure === tenure) tenure.claims.set(owner, release)
-    else release()
-    return this.#tenure === tenure
-  }
-
-  /** Of its claims, once what it has written is there for whoever takes over. Never rejects. */
-  async #letGo({ claims }: Tenure): Promise<void> {
-    await this.#written()
-    for (const release of claims.values()) release()
-  }
-
-  #mark(item: Item, status: Item['status']): void {
+  #mark(item: Item, status: Item['status'], error: ClientError | null = null): void {
     item.status = status
-    if (status !== 'failed') item.error = null
+    item.error = error
     this.#changed()
   }
 
@@ -408,25 +312,4 @@ export class Outbox {
     if (this.#tenure) this.#tenure.route.options.onError(error)
     else console.error('[sluice]', error)
   }
-}
-
-/** As JSON, in characters. */
-function lengthOf(input: unknown, { options }: OutboxRoute): number {
-  return JSON.stringify(options.transformer.input.serialize(input))?.length ?? 0
-}
-
-const untried = { kept: true, settled: false, status: 'queued', error: null, observer: null } as const
-
-/** One of an earlier page, which may have had another transformer: what cannot be sent by this one is not tried. */
-function toItem(stored: StoredMutation, route: OutboxRoute): Item {
-  try {
-    return { ...untried, stored, length: lengthOf(stored.input, route) }
-  } catch (thrown) {
-    const error = TRPCClientError.from<AnyRouter>(toError(thrown))
-    return { ...untried, stored, length: 0, status: 'failed', error }
-  }
-}
-
-function toEntry({ stored: { id, path, input, at }, status, kept, error }: Item): OutboxEntry {
-  return { id, path, input, at, status, kept, error }
 }

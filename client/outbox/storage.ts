@@ -44,3 +44,29 @@ export function memoryOutboxStorage(): OutboxStorage {
     },
   }
 }
+
+/** A storage that knows what is being written: until that is there, nobody else is to look. */
+export interface WatchedStorage extends OutboxStorage {
+  /** Settles when what is being written now is there, or has failed. */
+  written(): Promise<unknown>
+}
+
+export function watchStorage(storage: OutboxStorage): WatchedStorage {
+  const writes = new Set<Promise<void>>()
+  const watch = async (write: () => Promise<void>) => {
+    const writing = write()
+    writes.add(writing)
+    try {
+      await writing
+    } finally {
+      writes.delete(writing)
+    }
+  }
+  return {
+    load: () => storage.load(),
+    put: mutation => watch(() => storage.put(mutation)),
+    delete: id => watch(() => storage.delete(id)),
+    claim: owner => storage.claim(owner),
+    written: () => Promise.allSettled(writes),
+  }
+}

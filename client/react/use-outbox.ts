@@ -1,5 +1,6 @@
 import { useSyncExternalStore } from 'react'
-import type { Outbox, OutboxEntry } from '../outbox/outbox.ts'
+import type { OutboxEntry } from '../outbox/item.ts'
+import type { Outbox } from '../outbox/outbox.ts'
 
 /** What has not been sent, or not been answered. */
 export interface OutboxView {
