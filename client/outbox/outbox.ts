@@ -11,12 +11,11 @@ import { TRPCClientError } from '@trpc/client'
 import type { Operation } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { SluiceError, toError } from '../../shared/errors.ts'
-import type { Timer } from '../../shared/clock.ts'
-import type { SendRequest } from '../http.ts'
 import { isOwnBody } from '../own-body.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
 import type { ClientError } from '../transports/transport.ts'
 import { lengthOf, toEntry, toItem, untried, type Item, type OutboxEntry } from './item.ts'
+import { Sending } from './sending.ts'
 import {
   memoryOutboxStorage,
   watchStorage,
@@ -25,7 +24,6 @@ import {
   type WatchedStorage,
 } from './storage.ts'
 import { Tenure, type OutboxRoute } from './tenure.ts'
-import { verdictOn } from './verdict.ts'
 
 export interface OutboxOptions {
   /** Default: memory. In a page, `indexedDbOutboxStorage()` survives a reload. */
@@ -38,12 +36,6 @@ export interface OutboxOptions {
   readonly maxLength?: number
   /** How long one may wait, in milliseconds; then it fails with `OUTBOX_EXPIRED`. Default: seven days. */
   readonly expireAfterMs?: number
-}
-
-interface Sending {
-  readonly item: Item
-  /** Null for the moment in which it is handed over. */
-  request: ReturnType<SendRequest> | null
 }
 
 /**
@@ -71,9 +63,11 @@ export class Outbox {
   readonly #listeners = new Set<() => void>()
   #lastNumber = 0
 
-  #sending: Sending | null = null
-  #failures = 0
-  #retryTimer: Timer | null = null
+  readonly #sending = new Sending({
+    mark: (item, status, error) => this.#mark(item, status, error),
+    settle: (item, tell) => this.#settle(item, tell),
+    onFree: () => this.#pump(),
+  })
 
   /** Use `createOutbox`. */
   constructor(options: OutboxOptions) {
@@ -96,8 +90,7 @@ export class Outbox {
   readonly retry = (id?: string): void => {
     const item = this.#items.find(({ stored }) => stored.id === id)
     if (item?.status === 'failed') this.#mark(item, 'queued')
-    this.#retryTimer?.cancel()
-    this.#retryTimer = null
+    this.#sending.hurry()
     this.#pump()
   }
 
@@ -105,8 +98,8 @@ export class Outbox {
   readonly cancel = (id: string): void => {
     const item = this.#items.find(({ stored }) => stored.id === id)
     if (!item) return
-    const sent = this.#sending?.item === item
-    if (sent) this.#withdraw()
+    const sent = this.#sending.sends(item)
+    if (sent) this.#sending.withdraw()
     this.#fail(item, sent ? 'OUTCOME_UNKNOWN' : 'OUTBOX_CANCELLED', 'was cancelled')
     this.#pump()
   }
@@ -126,10 +119,7 @@ export class Outbox {
   detach(route: OutboxRoute, error: ClientError): void {
     const tenure = this.#tenure
     if (tenure?.route !== route) return
-    this.#withdraw()
-    this.#retryTimer?.cancel()
-    this.#retryTimer = null
-    this.#failures = 0
+    this.#sending.stop()
     this.#tenure = null
     tenure.end()
     const items = this.#items
@@ -198,65 +188,15 @@ export class Outbox {
   /** Sends the first that may be sent. */
   #pump(): void {
     // Until what was left behind has been looked for, nothing goes: it would overtake that.
-    if (!this.#tenure?.looked || this.#sending || this.#retryTimer) return
+    if (!this.#tenure?.looked || this.#sending.busy) return
     const { route } = this.#tenure
     const item = this.#items.find(({ status }) => status === 'queued')
     if (!item?.kept) return
-    const { id, path, input, at, number } = item.stored
-    if (route.options.clock.now() - at >= this.#options.expireAfterMs) {
+    if (route.options.clock.now() - item.stored.at >= this.#options.expireAfterMs) {
       this.#fail(item, 'OUTBOX_EXPIRED', 'could not be sent in time')
       return this.#pump()
     }
-    this.#mark(item, 'sending')
-    const sending: Sending = { item, request: null }
-    this.#sending = sending
-    const context = { idempotencyKey: id }
-    const operation: Operation = { id: number, type: 'mutation', path, input, context, signal: null }
-    const isCurrent = () => this.#sending === sending
-    sending.request = route.send(operation, {
-      next: result => {
-        if (!isCurrent()) return
-        this.#answered(item, observer => {
-          observer.next(result)
-          observer.complete()
-        })
-      },
-      error: error => {
-        if (isCurrent()) this.#unanswered(item, error, route)
-      },
-      complete: () => {}, // the answer came before it
-    })
-  }
-
-  #answered(item: Item, tell: (observer: ResultObserver) => void): void {
-    this.#sending = null
-    this.#failures = 0
-    this.#settle(item, tell)
-    this.#pump()
-  }
-
-  #unanswered(item: Item, error: ClientError, route: OutboxRoute): void {
-    const verdict = verdictOn(error)
-    if (verdict === 'closed') return // detach() follows
-    if (verdict === 'refused' && item.observer) {
-      return this.#answered(item, observer => observer.error(error))
-    }
-    this.#sending = null
-    if (verdict === 'refused') {
-      this.#mark(item, 'failed', error)
-      return this.#pump()
-    }
-    this.#mark(item, 'queued')
-    this.#failures += 1
-    const { clock, retryDelayMs } = route.options
-    this.#retryTimer = clock.after(retryDelayMs(this.#failures), () => this.retry(), {
-      keepAlive: true, // somebody waits for the answer
-    })
-  }
-
-  #withdraw(): void {
-    this.#sending?.request?.()
-    this.#sending = null
+    this.#sending.start(item, route)
   }
 
   /** It will not be sent: who waits for it is told; else it stays to be seen, unless it was taken back. */
