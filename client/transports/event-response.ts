@@ -166,7 +166,7 @@ export function openEventResponse(
 
   return {
     check(withinMs) {
-      if (watchdog?.overdue) watchdog.probe(withinMs, () => silent({ atOnce: true }))
+      if (watchdog?.isOverdue()) watchdog.probe(withinMs, () => silent({ atOnce: true }))
     },
     close,
   }

@@ -11,6 +11,11 @@ export interface WatchdogOptions {
   readonly heartbeatMs: number
   /** Time to answer, in milliseconds. */
   readonly heartbeatTimeoutMs: number
+  /**
+   * How long the peer is given for its first word before it is asked for one, in milliseconds; what is left of
+   * `heartbeatTimeoutMs` then is its time to answer. Default: it may begin with a silence like any other.
+   */
+  readonly firstWordMs?: number | undefined
   /** Asks the peer for a sign of life. Left out where that cannot be done: then it is only waited for. */
   readonly ask?: () => void
   /** The peer did not answer; called at most once. */
@@ -19,7 +24,7 @@ export interface WatchdogOptions {
 
 export interface Watchdog {
   /** True when the peer has been silent for as long as it may be. */
-  readonly overdue: boolean
+  isOverdue(): boolean
   /** Something came from the peer, whatever it was. On the path of every message: no timer is touched here. */
   heard(): void
   /**
@@ -37,6 +42,7 @@ export function createWatchdog({
   clock,
   heartbeatMs,
   heartbeatTimeoutMs,
+  firstWordMs,
   ask,
   onSilent,
 }: WatchdogOptions): Watchdog {
@@ -54,14 +60,12 @@ export function createWatchdog({
   /** Sleeps for what is left of the time that the peer may be silent, as far as that is known by now. */
   const watch = () =>
     set(lastHeard + heartbeatMs - clock.now(), () => {
-      if (watchdog.overdue) watchdog.probe(heartbeatTimeoutMs)
+      if (watchdog.isOverdue()) watchdog.probe(heartbeatTimeoutMs)
       else watch()
     })
 
   const watchdog: Watchdog = {
-    get overdue() {
-      return clock.now() - lastHeard >= heartbeatMs
-    },
+    isOverdue: () => clock.now() - lastHeard >= heartbeatMs,
     heard() {
       lastHeard = clock.now()
       heardSinceAsked = true
@@ -82,6 +86,11 @@ export function createWatchdog({
       timer?.cancel()
     },
   }
-  watch()
+  if (firstWordMs === undefined || heartbeatMs === Infinity) watch()
+  else
+    set(firstWordMs, () => {
+      if (heardSinceAsked) watch()
+      else watchdog.probe(heartbeatTimeoutMs - firstWordMs)
+    })
   return watchdog
 }

@@ -77,8 +77,8 @@ test('on a hint a WebSocket that lives is left alone', async () => {
   const link = { clock, WebSocket: Tapped }
   await using app = await createHarness({ router, transport: 'websocket', link })
   await app.record(client => client.onNumber, {}).started
-  await eventually(() => pongs === 1)
-  for (const answers of [2, 3]) {
+  expect(pongs).toBe(0) // the answer to what it has asked for was sign of life enough
+  for (const answers of [1, 2]) {
     app.link.connection.wake()
     await eventually(() => pongs === answers)
     await clock.advance(2_000)

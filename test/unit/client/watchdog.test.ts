@@ -2,13 +2,14 @@ import { expect, test } from 'vitest'
 import { createWatchdog } from '../../../client/transports/watchdog.ts'
 import { createFakeClock } from '../../kit/index.ts'
 
-function watch(quietMs = 30_000) {
+function watch(quietMs = 30_000, firstWordMs?: number) {
   const clock = createFakeClock()
   const seen = { asked: 0, silent: 0 }
   const watchdog = createWatchdog({
     clock,
     heartbeatMs: quietMs,
     heartbeatTimeoutMs: 10_000,
+    firstWordMs,
     ask: () => (seen.asked += 1),
     onSilent: () => (seen.silent += 1),
   })
@@ -24,6 +25,29 @@ test('asks a silent peer, and gives it up when it does not answer', async () => 
   await clock.advance(10_000)
   expect(seen).toEqual({ asked: 1, silent: 1 })
   await clock.advance(3_600_000)
+  expect(seen).toEqual({ asked: 1, silent: 1 })
+})
+
+test('asks a peer for its first word that does not say it by itself, and gives it up no later for that', async () => {
+  const { clock, seen } = watch(30_000, 1_000)
+  await clock.advance(999)
+  expect(seen).toEqual({ asked: 0, silent: 0 })
+  await clock.advance(1)
+  expect(seen).toEqual({ asked: 1, silent: 0 })
+  await clock.advance(8_999)
+  expect(seen).toEqual({ asked: 1, silent: 0 })
+  await clock.advance(1)
+  expect(seen).toEqual({ asked: 1, silent: 1 })
+})
+
+test('does not ask a peer that has said its first word by itself, until it has been silent for long', async () => {
+  const { clock, seen, watchdog } = watch(30_000, 1_000)
+  watchdog.heard()
+  await clock.advance(29_999)
+  expect(seen).toEqual({ asked: 0, silent: 0 })
+  await clock.advance(1)
+  expect(seen).toEqual({ asked: 1, silent: 0 })
+  await clock.advance(10_000)
   expect(seen).toEqual({ asked: 1, silent: 1 })
 })
 
