@@ -73,13 +73,6 @@ export interface Connection extends Vehicle, ConnectionView {
 
 export type TransportFactory = (kind: TransportKind, reports: TransportReports) => Transport
 
-/** What happens; when is known to whoever is told. */
-type Happening = ConnectionEvent extends infer Event
-  ? Event extends unknown
-    ? Omit<Event, 'now'>
-    : never
-  : never
-
 /** How long a transport that we have left may take to bring the answers that are due. */
 const retireWithinMs = 10_000
 
@@ -99,8 +92,8 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   let stepping = false
 
   let transport: Transport | null = null
-  /** Those that may still bring an answer, with the time that they have for it, and why they were left. */
-  const retiring = new Map<Transport, { readonly timer: Timer; readonly why: Reason }>()
+  /** Those that may still bring an answer, each with its end: for what it was left for, or for what became of it. */
+  const retiring = new Map<Transport, (why?: Reason) => void>()
   let timer: Timer | null = null
   let restTimer: Timer | null = null
   let leaveTimer: Timer | null = null
@@ -112,12 +105,12 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   let adoptee: Transport | null = null
 
   /** Events that come up while one is dealt with wait for their turn. */
-  const dispatch = (happening: Happening) => {
-    events.push({ ...happening, now: clock.now() } as ConnectionEvent)
+  const dispatch = (event: ConnectionEvent) => {
+    events.push(event)
     if (stepping) return
     stepping = true
     try {
-      for (let event = events.shift(); event; event = events.shift()) take(event)
+      for (let next = events.shift(); next; next = events.shift()) take(next)
     } finally {
       stepping = false
     }
@@ -125,7 +118,8 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
 
   const take = (event: ConnectionEvent) => {
     const before = state
-    const [after, move] = step(before, event, { transport: ladder.choose(), delayMs: retryDelayMs })
+    const plan = { now: clock.now(), transport: ladder.choose, delayMs: retryDelayMs }
+    const [after, move] = step(before, event, plan)
     state = after
     if (move === 'probe' && 'hint' in event) transport?.probe(event.hint, probeWithinMs)
     else if (move && 'why' in event) letGo(event.why, move !== 'abandon')
@@ -189,24 +183,19 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     leaveTimer?.cancel()
     leaveTimer = null
     for (const passenger of passengers) passenger.left?.(left, why)
-    retiring.set(left, { why, timer: clock.after(retireWithinMs, () => drop(left)) })
-    if (awaited) dropIfAnswered(left)
-    else drop(left)
+    let timer: Timer | null = null
+    const drop = (cause = why) => {
+      timer?.cancel()
+      retiring.delete(left)
+      left.close()
+      for (const passenger of passengers) passenger.lost?.(left, cause)
+    }
+    if (!awaited || !isAwaited(left)) return drop()
+    timer = clock.after(retireWithinMs, () => drop())
+    retiring.set(left, drop)
   }
 
-  const dropIfAnswered = (left: Transport) => {
-    if (!passengers.some(passenger => passenger.awaitsAnswerOn?.(left))) drop(left)
-  }
-
-  /** @param why what became of it; else it is what it was left for. */
-  const drop = (left: Transport, why?: Reason) => {
-    const kept = retiring.get(left)
-    if (!kept) return
-    kept.timer.cancel()
-    retiring.delete(left)
-    left.close()
-    for (const passenger of passengers) passenger.lost?.(left, why ?? kept.why)
-  }
+  const isAwaited = (left: Transport) => passengers.some(passenger => passenger.awaitsAnswerOn?.(left))
 
   /** @param self the transport itself, which is not there yet when its reports are made. */
   const reportsOf = (kind: TransportKind, self: () => Transport, heard = false): TransportReports => {
@@ -231,22 +220,22 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       lost(loss) {
         const others = loss.unsupported && ladder.bar(kind)
         if (!others && !heard && self().kind !== 'tab') ladder.failed()
-        if (!isCurrent()) return drop(self(), loss.why)
+        if (!isCurrent()) return retiring.get(self())?.(loss.why)
         dispatch({ type: 'lost', ...loss, ...(others && { retry: true, atOnce: true }) })
       },
     }
   }
 
   const received = (from: Transport, message: Received, size?: number) => {
-    const isRetiring = retiring.has(from)
-    if (from !== transport && !isRetiring) return
+    const drop = retiring.get(from)
+    if (from !== transport && !drop) return
     if (message.type === 'complaint') return onError(message.error)
     if (message.type === 'reconnect') {
-      if (!isRetiring) leaveWithin(message.withinMs)
+      if (!drop) leaveWithin(message.withinMs)
       return
     }
     for (const passenger of passengers) passenger.received?.(message, size)
-    if (isRetiring) dropIfAnswered(from)
+    if (drop && !isAwaited(from)) drop()
   }
 
   const leaveWithin = (withinMs: number | undefined) => {
@@ -322,7 +311,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       ended ??= new SluiceError('LINK_CLOSED', 'The link was closed.')
       stayUp()
       dispatch({ type: 'close', why: ended })
-      for (const left of retiring.keys()) drop(left, ended)
+      for (const drop of retiring.values()) drop(ended)
       return ended
     },
   }

@@ -59,13 +59,13 @@ export type Hint = 'network' | 'visible'
 /** What happened; `why` is for those who lose their transport by it. */
 export type ConnectionEvent =
   /** A subscription or a request needs the connection. */
-  | { readonly type: 'want'; readonly now: number }
+  | { readonly type: 'want' }
   /** Nothing has needed it for a while. */
-  | { readonly type: 'rest'; readonly now: number; readonly why: Reason }
+  | { readonly type: 'rest'; readonly why: Reason }
   /** `transport`: what it turned out to be, where that is not what was asked for. */
-  | { readonly type: 'opened'; readonly now: number; readonly transport?: Via }
+  | { readonly type: 'opened'; readonly transport?: Via }
   /** The first thing was received on it. */
-  | { readonly type: 'heard'; readonly now: number }
+  | { readonly type: 'heard' }
   /**
    * It broke or could not be opened; `afterMs` is how long the server asked to be left alone, and `served` says that
    * it ended politely after it had brought something. `atOnce`: there is no reason to wait, for another transport may
@@ -73,7 +73,6 @@ export type ConnectionEvent =
    */
   | {
       readonly type: 'lost'
-      readonly now: number
       readonly why: Reason
       readonly retry: boolean
       readonly afterMs?: number
@@ -81,14 +80,14 @@ export type ConnectionEvent =
       readonly atOnce?: boolean
     }
   /** The time to wait has passed. */
-  | { readonly type: 'due'; readonly now: number }
-  | { readonly type: 'hint'; readonly now: number; readonly hint: Hint; readonly why: Reason }
+  | { readonly type: 'due' }
+  | { readonly type: 'hint'; readonly hint: Hint; readonly why: Reason }
   /** A better transport works, and is to be used instead. */
-  | { readonly type: 'better'; readonly now: number; readonly transport: TransportKind; readonly why: Reason }
+  | { readonly type: 'better'; readonly transport: TransportKind; readonly why: Reason }
   /** The server asked to be left for another connection. `spread`: the moment was chosen at random already. */
-  | { readonly type: 'reconnect'; readonly now: number; readonly why: Reason; readonly spread?: boolean }
+  | { readonly type: 'reconnect'; readonly why: Reason; readonly spread?: boolean }
   /** The application wants no more of it. */
-  | { readonly type: 'close'; readonly now: number; readonly why: Reason }
+  | { readonly type: 'close'; readonly why: Reason }
 
 /**
  * What is to be done about the transport that there is. The rest follows from where the step leads: into `opening`, to
@@ -106,8 +105,9 @@ export type Move =
 
 /** What the machine needs to know of the world to decide. */
 export interface Plan {
+  readonly now: number
   /** The transport that the next attempt should use. */
-  readonly transport: TransportKind
+  readonly transport: () => TransportKind
   /** How long to wait after so many failures in a row. */
   readonly delayMs: (attempt: number) => number
 }
@@ -127,9 +127,12 @@ export function idle(now: number): ConnectionState {
   return { at: 'idle', since: now }
 }
 
-export function step(state: ConnectionState, event: ConnectionEvent, { transport, delayMs }: Plan): Step {
+export function step(
+  state: ConnectionState,
+  event: ConnectionEvent,
+  { now, transport, delayMs }: Plan,
+): Step {
   const { at, since } = state
-  const { now } = event
   // Nothing leads out of it. Elsewhere, too, an event that means nothing in a state leaves all as it is.
   if (at === 'closed') return [state]
   const attempt = at === 'idle' ? 0 : state.attempt
@@ -138,7 +141,7 @@ export function step(state: ConnectionState, event: ConnectionEvent, { transport
   const abandon = at === 'opening' || at === 'ready' ? 'abandon' : undefined
 
   const open = (attempt: number, move?: Move): Step => [
-    { at: 'opening', since: now, transport, attempt },
+    { at: 'opening', since: now, transport: transport(), attempt },
     move,
   ]
   /** @param afterMs how long no hint makes it try again. */

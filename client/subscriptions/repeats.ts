@@ -20,8 +20,9 @@ export function createRepeats(): Repeats {
   const newest = (ids: Iterable<string>) => new Set([...ids].slice(-maxRemembered))
   return {
     expect() {
-      before = newest([...before, ...seen])
-      seen = new Set()
+      for (const id of seen) before.add(id)
+      seen.clear()
+      if (before.size > maxRemembered) before = newest(before)
     },
     isRepeat(id) {
       const repeat = before.delete(id)

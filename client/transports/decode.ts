@@ -19,7 +19,9 @@ export interface Deserializer {
  * @throws SluiceError `MESSAGE_INVALID` when it is neither.
  */
 export function decodeFrame(text: string, transformer: Deserializer): Received[] {
-  return [parseJson(text)].flat().map(message => decodeMessage(message, transformer, text))
+  const parsed = parseJson(text)
+  const messages: readonly unknown[] = Array.isArray(parsed) ? parsed : [parsed]
+  return messages.map(message => decodeMessage(message, transformer, text))
 }
 
 /**

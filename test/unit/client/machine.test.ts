@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { healthyAfterMs, idle, step } from '../../../client/connection/machine.ts'
+import { healthyAfterMs, idle, step as stepBy } from '../../../client/connection/machine.ts'
 import type {
   ConnectionEvent,
   ConnectionState,
@@ -11,7 +11,12 @@ import type {
 import { SluiceError } from '../../../shared/errors.ts'
 
 const why: Reason = new SluiceError('CONNECTION_LOST', 'A test cut it.')
-const plan: Plan = { transport: 'websocket', delayMs: attempt => 100 * 2 ** attempt }
+const plan: Omit<Plan, 'now'> = { transport: () => 'websocket', delayMs: attempt => 100 * 2 ** attempt }
+
+type Timed = ConnectionEvent & { readonly now: number }
+
+const step = (state: ConnectionState, event: Timed, rest: typeof plan) =>
+  stepBy(state, event, { ...rest, now: event.now })
 
 /** What an owner holds after the steps so far; throws where one has no sense. */
 class Owner {
@@ -31,18 +36,18 @@ class Owner {
   }
 }
 
-type Happening = { readonly afterMs: number; readonly event: (now: number) => ConnectionEvent }
+type Happening = { readonly afterMs: number; readonly event: (now: number) => Timed }
 
 const happening: fc.Arbitrary<Happening> = fc.record({
   afterMs: fc.integer({ min: 0, max: 5_000 }),
   event: fc.oneof(
     ...(['want', 'opened', 'heard', 'due'] as const).map(type =>
-      fc.constant((now: number): ConnectionEvent => ({ type, now })),
+      fc.constant((now: number): Timed => ({ type, now })),
     ),
-    fc.constant((now: number): ConnectionEvent => ({ type: 'rest', now, why })),
-    fc.boolean().map(spread => (now: number): ConnectionEvent => ({ type: 'reconnect', now, why, spread })),
-    fc.constant((now: number): ConnectionEvent => ({ type: 'better', now, transport: 'websocket', why })),
-    fc.constantFrom('network' as const, 'visible' as const).map(hint => (now: number): ConnectionEvent => ({
+    fc.constant((now: number): Timed => ({ type: 'rest', now, why })),
+    fc.boolean().map(spread => (now: number): Timed => ({ type: 'reconnect', now, why, spread })),
+    fc.constant((now: number): Timed => ({ type: 'better', now, transport: 'websocket', why })),
+    fc.constantFrom('network' as const, 'visible' as const).map(hint => (now: number): Timed => ({
       type: 'hint',
       now,
       hint,
@@ -54,8 +59,8 @@ const happening: fc.Arbitrary<Happening> = fc.record({
         afterMs: fc.nat(900),
         atOnce: fc.boolean(),
       })
-      .map(loss => (now: number): ConnectionEvent => ({ type: 'lost', now, why, ...loss })),
-    { weight: 1, arbitrary: fc.constant((now: number): ConnectionEvent => ({ type: 'close', now, why })) },
+      .map(loss => (now: number): Timed => ({ type: 'lost', now, why, ...loss })),
+    { weight: 1, arbitrary: fc.constant((now: number): Timed => ({ type: 'close', now, why })) },
   ),
 })
 
@@ -87,7 +92,7 @@ test('keeps its invariants over any sequence of events: one timer, one transport
 })
 
 test('leaves a way forward out of every state that is not closed', () => {
-  const ways: Record<Exclude<ConnectionState['at'], 'closed'>, ConnectionEvent> = {
+  const ways: Record<Exclude<ConnectionState['at'], 'closed'>, Timed> = {
     idle: { type: 'want', now: 9 },
     opening: { type: 'opened', now: 9 },
     ready: { type: 'lost', now: 9, why, retry: true },
@@ -169,7 +174,7 @@ test('a line that a hint has shown to be dead is replaced at once, and what then
 
 test('who was given a time to leave in does not wait once more, unless everybody who comes is sent away', () => {
   const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 0, heard: true }
-  const event: ConnectionEvent = { type: 'reconnect', now: healthyAfterMs, why, spread: true }
+  const event: Timed = { type: 'reconnect', now: healthyAfterMs, why, spread: true }
   expect(step(ready, event, plan)).toEqual([
     { at: 'opening', since: healthyAfterMs, transport: 'websocket', attempt: 0 },
     'retire',
