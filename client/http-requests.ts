@@ -6,6 +6,7 @@
 import { TRPCClientError } from '@trpc/client'
 import type { HTTPHeaders, Operation } from '@trpc/client'
 import { SluiceError, toError } from '../shared/errors.ts'
+import { withParam } from '../shared/protocol/negotiate.ts'
 import { idempotencyKeyOf } from './idempotency-key.ts'
 import type { ResolvedOptions } from './options.ts'
 import { isOwnBody } from './own-body.ts'
@@ -13,7 +14,6 @@ import type { ResultObserver } from './subscriptions/subscription.ts'
 import { isRecord, type Deserializer } from './transports/decode.ts'
 import { fetchOf, headersFor } from './transports/http-options.ts'
 import { below, toHttpUrl } from './transports/http-url.ts'
-import { withParam } from './transports/url.ts'
 
 interface Asked {
   readonly op: Operation

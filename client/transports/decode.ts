@@ -20,8 +20,8 @@ export interface Deserializer {
  */
 export function decodeFrame(text: string, transformer: Deserializer): Received[] {
   const parsed = parseJson(text)
-  const messages: readonly unknown[] = Array.isArray(parsed) ? parsed : [parsed]
-  return messages.map(message => decodeMessage(message, transformer, text))
+  const decode = (message: unknown) => decodeMessage(message, transformer, text)
+  return Array.isArray(parsed) ? parsed.map(decode) : [decode(parsed)]
 }
 
 /**

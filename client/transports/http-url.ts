@@ -1,9 +1,9 @@
 /** The link's one url as requests over HTTP need it. */
-import { askForExtensions } from '../../shared/protocol/negotiate.ts'
+import { askForExtensions, withParam } from '../../shared/protocol/negotiate.ts'
 import { streamPath } from '../../shared/protocol/stream.ts'
 import type { ConnectionParams } from '../options.ts'
 import type { Wish } from './transport.ts'
-import { toAbsolute, withParam } from './url.ts'
+import { toAbsolute } from './url.ts'
 
 /** The address of the router over HTTP, with the connection params in its query, as tRPC expects them there. */
 export function toHttpUrl(url: string, params: ConnectionParams): string {

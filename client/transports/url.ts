@@ -1,6 +1,6 @@
 /** The link's one url as a WebSocket needs it; for the others, see http-url.ts. */
 import { SluiceError, quote } from '../../shared/errors.ts'
-import { askForExtensions } from '../../shared/protocol/negotiate.ts'
+import { askForExtensions, withParam } from '../../shared/protocol/negotiate.ts'
 
 /**
  * The address of the WebSocket, with our wish for extensions.
@@ -23,8 +23,4 @@ export function toAbsolute(url: string): string {
     'TRANSPORT_UNAVAILABLE',
     `The url ${quote(url)} is relative, and there is no page. Pass an absolute one to sluiceLink().`,
   )
-}
-
-export function withParam(url: string, name: string, value: string): string {
-  return `${url}${url.includes('?') ? '&' : '?'}${name}=${encodeURIComponent(value)}`
 }

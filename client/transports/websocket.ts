@@ -45,9 +45,13 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
   /** Sent together, in one frame, at the end of the turn in which the first of them was asked for. */
   let outgoing: Outgoing[] = []
 
-  const connectTimer = clock.after(connectTimeoutMs, () =>
-    lose(new SluiceError('CONNECTION_LOST', `The WebSocket did not open within ${connectTimeoutMs} ms.`)),
-  )
+  const connectTimer = clock.after(connectTimeoutMs, () => {
+    const why = new SluiceError(
+      'CONNECTION_LOST',
+      `The WebSocket did not open within ${connectTimeoutMs} ms.`,
+    )
+    end({ why, retry: true })
+  })
 
   const connect = async () => {
     const { url, WebSocket } = options
@@ -76,7 +80,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
         heartbeatTimeoutMs,
         firstWordMs: Math.min(maxFirstWordMs, heartbeatTimeoutMs / 2),
         ask: () => opening.send(ping),
-        onSilent: () => silent(),
+        onSilent: silent,
       })
       reports.opened()
       flush()
@@ -178,13 +182,12 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     }
   }
 
-  const silent = (how: Pick<Loss, 'atOnce'> = {}) => {
+  const silent = (atOnce = false) => {
     // To close is to wait for the peer's answer: `ws` would keep the process alive for 30 s to hear a dead one.
     socket?.terminate?.()
-    lose(new SluiceError('SILENT_PEER', 'The server did not answer a ping.'), how)
+    const why = new SluiceError('SILENT_PEER', 'The server did not answer a ping.')
+    end({ why, retry: true, atOnce })
   }
-
-  const lose = (why: SluiceError, how?: Partial<Loss>) => end({ why, retry: true, ...how })
 
   /** @param loss null: it is closed by whoever had it opened. */
   const end = (loss: Loss | null) => {
@@ -216,7 +219,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
       if (others.length === outgoing.length) send({ id, method: 'subscription.stop' })
       else outgoing = others
     },
-    probe: (_, withinMs) => watchdog?.probe(withinMs, () => silent({ atOnce: true })),
+    probe: (_, withinMs) => watchdog?.probe(withinMs, () => silent(true)),
     close: () => end(null),
   }
 }

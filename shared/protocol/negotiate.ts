@@ -82,9 +82,12 @@ export function negotiate(params: URLSearchParams): Extensions {
  * @param codec the name of the codec in which binary frames would be welcome.
  */
 export function askForExtensions(url: string, codec?: string): string {
-  const [beforeHash = '', hash] = url.split('#', 2)
-  const codecWish = codec === undefined ? '' : `&${codecParam}=${encodeURIComponent(codec)}`
-  const wish = `${sluiceParam}=${sluiceVersion}${codecWish}`
-  const separator = beforeHash.includes('?') ? '&' : '?'
-  return `${beforeHash}${separator}${wish}${hash === undefined ? '' : `#${hash}`}`
+  const asking = withParam(url, sluiceParam, sluiceVersion)
+  return codec === undefined ? asking : withParam(asking, codecParam, codec)
+}
+
+/** Adds a parameter to the query of a URL, which may be relative and may have a hash. */
+export function withParam(url: string, name: string, value: string): string {
+  const separator = /^[^#]*\?/.test(url) ? '&' : '?'
+  return url.replace(/#|$/, end => `${separator}${name}=${encodeURIComponent(value)}${end}`)
 }
