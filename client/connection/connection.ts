@@ -239,7 +239,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   }
 
   const leaveWithin = (withinMs: number | undefined) => {
-    const why = new SluiceError('DRAINING', 'The server asked this client to connect anew.')
+    const why = new SluiceError('DRAINING', 'The server asked to connect anew.')
     if (withinMs === undefined) return dispatch({ type: 'reconnect', why })
     // It serves until then, and those whom it has asked leave one after another.
     leaveTimer ??= clock.after(withinMs * clock.random(), () =>

@@ -258,7 +258,7 @@ export function open(options: ResolvedOptions, reports: TransportReports): Trans
     if (over) return
     if (message.type === 'reconnect') {
       // This server goes away. Another response may come from another.
-      const why = new SluiceError('DRAINING', 'The server asked this client to connect anew.')
+      const why = new SluiceError('DRAINING', 'The server asked to connect anew.')
       return responseLost(response, { why, retry: true, served: true })
     }
     if (!('id' in message)) return reports.received(message)
