@@ -37,6 +37,7 @@ import type { ExpiryOptions } from './session/expiry.ts'
 import { IdleWatch } from './session/idle.ts'
 import { Limits } from './session/limits.ts'
 import { Heartbeats } from './session/liveness.ts'
+import { RateLimit } from './session/rate.ts'
 import { Session, type SessionDeps } from './session/session.ts'
 
 /** A router, served. */
@@ -172,6 +173,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     formatFor: () => format,
     heartbeats: new Heartbeats(options.keepAlive ?? { enabled: true }, clock),
     idleWatch: new IdleWatch(limits.idleMs, clock),
+    rateLimit: new RateLimit(limits.messagesPerSecond, limits.maxMessageBurst, clock),
     dangerouslyDisablePong: options.dangerouslyDisablePong ?? false,
     maxBatchSize: options.maxBatchSize,
   }

@@ -1,33 +1,50 @@
 import type { Clock } from '../../shared/clock.ts'
 
-/** A token bucket: so many at once, and so many per second in the long run. */
-export class Rate {
-  readonly #perMs: number
-  readonly #burst: number
+/** So many at once, and so many per second in the long run: what all guests of one server are held to. */
+export class RateLimit {
+  readonly perMs: number
+  readonly burst: number
   readonly #clock: Clock
+  readonly #startedAt: number
+
+  constructor(perSecond: number, burst: number, clock: Clock) {
+    this.perMs = perSecond / 1_000
+    this.burst = burst
+    this.#clock = clock
+    this.#startedAt = clock.now()
+  }
+
+  /** In milliseconds since it was made: a small number costs a guest nothing, a time since 1970 is 16 B for each. */
+  now(): number {
+    return this.#clock.now() - this.#startedAt
+  }
+}
+
+/** A token bucket: how much of its limit one guest has left. */
+export class Rate {
+  readonly #limit: RateLimit
   #left: number
   #countedAt: number
 
-  constructor(perSecond: number, burst: number, clock: Clock) {
-    this.#perMs = perSecond / 1_000
-    this.#burst = burst
-    this.#clock = clock
-    this.#left = burst
-    this.#countedAt = clock.now()
+  constructor(limit: RateLimit) {
+    this.#limit = limit
+    this.#left = limit.burst
+    this.#countedAt = limit.now()
   }
 
   /** Gives back what was taken for something that does not count after all. */
   giveBack(count: number): void {
-    this.#left = Math.min(this.#burst, this.#left + count)
+    this.#left = Math.min(this.#limit.burst, this.#left + count)
   }
 
   /** Takes so many; false when there are not as many left, and then none are taken. */
   take(count: number): boolean {
-    const now = this.#clock.now()
+    const { perMs, burst } = this.#limit
+    const now = this.#limit.now()
     // A system clock may be set back.
-    const gained = Math.max(0, now - this.#countedAt) * this.#perMs
+    const gained = Math.max(0, now - this.#countedAt) * perMs
     this.#countedAt = now
-    this.#left = Math.min(this.#burst, this.#left + gained)
+    this.#left = Math.min(burst, this.#left + gained)
     if (this.#left < count) return false
     this.#left -= count
     return true

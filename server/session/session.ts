@@ -27,7 +27,7 @@ import type { Idler, IdleWatch } from './idle.ts'
 import type { Incoming } from './incoming.ts'
 import type { Heartbeats, Pinged } from './liveness.ts'
 import { Outlet } from './outlet.ts'
-import { Rate } from './rate.ts'
+import { Rate, type RateLimit } from './rate.ts'
 import { Reading } from './reading.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Task, type Caller, type Context } from './task.ts'
@@ -39,6 +39,8 @@ export interface SessionDeps extends SubscriptionDeps, FrameDeps {
   readonly formatFor: (path?: string) => Format
   readonly heartbeats: Heartbeats
   readonly idleWatch: IdleWatch
+  /** Of messages. */
+  readonly rateLimit: RateLimit
   /** Leaves the client's PING unanswered, as tRPC's option of that name does. */
   readonly dangerouslyDisablePong: boolean
   /** Null where contexts hold for as long as their connections. */
@@ -49,8 +51,6 @@ export interface SessionDeps extends SubscriptionDeps, FrameDeps {
 const goodbyeMs = 1_000
 
 export class Session implements Caller, Connection, Correspondent, Host, Idler, Pinged, WireListener {
-  readonly carrier = 'websocket'
-
   readonly #wire: DuplexWire
   readonly #guest: Guest
   readonly deps: SessionDeps
@@ -67,15 +67,14 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
   readonly #hello: Timer | null
   /** Queries and mutations that have not been answered. */
   #calls = 0
-  /** True once the guest was told to leave: what it still says is not listened to. */
-  #expelled = false
-  /** True once the wire is gone. */
-  #closed = false
+  /**
+   * Expelled: the guest was told to leave, and what it still says is not listened to. Closed: the wire is gone. Ended: and
+   * so is everything of it.
+   */
+  #at: 'open' | 'expelled' | 'closed' | 'ended' = 'open'
   /** Of the wire; null until somebody wants to know. */
   #gone: AbortController | null = null
-  /** Of everything. */
-  #ended = false
-  /** There once somebody waits for that. */
+  /** There once somebody waits for its end. */
   #ending: Ending | null = null
 
   constructor(wire: DuplexWire, guest: Guest, deps: SessionDeps) {
@@ -88,13 +87,17 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
     const formatFor = codec ? (path?: string) => codec.formatFor(path) : deps.formatFor
     this.#writer = new MessageWriter(this.#outlet, formatFor, deps.encodings, deps.desk, this)
     this.#subscriptions = new Subscriptions(deps, limits.maxSubscriptions, this)
-    this.#rate = new Rate(limits.messagesPerSecond, limits.maxMessageBurst, clock)
+    this.#rate = new Rate(deps.rateLimit)
     this.#identity = new Identity(guest, this, deps.expiry, clock)
     this.#hello = guest.sendsParams ? clock.after(limits.helloMs, () => this.#missHello()) : null
     if (!guest.sendsParams) this.#identity.greet(() => null)
     deps.idleWatch.active(this)
     this.heard()
     wire.listen(this)
+  }
+
+  get carrier(): 'websocket' {
+    return 'websocket'
   }
 
   get req(): unknown {
@@ -147,7 +150,7 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
 
   /** The peer has given a sign of life. */
   heard(): void {
-    if (!this.#closed) this.deps.heartbeats.heard(this)
+    if (!this.#isGone) this.deps.heartbeats.heard(this)
   }
 
   /** What a peer sends is answered politely; if that throws, it is our own bug, and ends this session alone. */
@@ -171,7 +174,7 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
 
   closed(): void {
     const { heartbeats, idleWatch } = this.deps
-    this.#closed = true
+    this.#at = 'closed'
     this.#hello?.cancel()
     this.#identity[Symbol.dispose]()
     heartbeats.forget(this)
@@ -190,15 +193,19 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
 
   /** Everything of it has ended once the wire is gone and no subscription is left. */
   #endIfGone(): void {
-    if (!this.#closed || this.#ended || this.#subscriptions.size > 0) return
-    this.#ended = true
+    if (this.#at !== 'closed' || this.#subscriptions.size > 0) return
+    this.#at = 'ended'
     this.#outlet.close()
     this.deps.connections.remove(this)
     this.#ending?.reach()
   }
 
+  get #isGone(): boolean {
+    return this.#at === 'closed' || this.#at === 'ended'
+  }
+
   #whenEnded(): Promise<void> {
-    return this.#ended ? Promise.resolve() : (this.#ending ??= new Ending()).wait()
+    return this.#at === 'ended' ? Promise.resolve() : (this.#ending ??= new Ending()).wait()
   }
 
   /** Where an error comes from that belongs to no request. */
@@ -214,8 +221,8 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
 
   /** Says goodbye for breaking a limit. One who does not answer is cut off. */
   #expel(code: SluiceErrorCode): void {
-    if (this.#expelled) return
-    this.#expelled = true
+    if (this.#at !== 'open') return
+    this.#at = 'expelled'
     countRefusal(this.deps.counters, code)
     this.#sayGoodbye(errorTable[code].close, code)
     void this.#cutOffUnlessGone()
@@ -233,7 +240,7 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
   get gone(): AbortSignal {
     if (!this.#gone) {
       this.#gone = new AbortController()
-      if (this.#closed) this.#gone.abort()
+      if (this.#isGone) this.#gone.abort()
     }
     return this.#gone.signal
   }
@@ -268,7 +275,7 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
 
   /** Whether so many more messages are within the limit; a guest that sends more is told to leave. */
   #admits(count: number): boolean {
-    if (this.#expelled) return false
+    if (this.#at !== 'open') return false
     if (this.#rate.take(count)) return true
     this.#expel('TOO_MANY_MESSAGES')
     return false
@@ -377,7 +384,7 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
 
   /** A subscription or a call has ended. */
   #settled(): void {
-    if (!this.#closed) this.deps.idleWatch.active(this)
+    if (!this.#isGone) this.deps.idleWatch.active(this)
     this.deps.connections.checkCalm()
   }
 }

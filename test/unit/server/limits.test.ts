@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { addressOfSocket } from '../../../server/carriers/address.ts'
 import { isDeeperThan } from '../../../server/procedures/input-depth.ts'
-import { Rate } from '../../../server/session/rate.ts'
+import { Rate, RateLimit } from '../../../server/session/rate.ts'
 import { createFakeClock } from '../../kit/fake-clock.ts'
 
 describe('a rate', () => {
   test('gives its burst at once, then so many per second, and never more than the burst', async () => {
     const clock = createFakeClock()
-    const rate = new Rate(10, 20, clock)
+    const rate = new Rate(new RateLimit(10, 20, clock))
     expect([rate.take(20), rate.take(1)]).toEqual([true, false])
     await clock.advance(500)
     expect([rate.take(6), rate.take(5), rate.take(1)]).toEqual([false, true, false])
@@ -17,7 +17,7 @@ describe('a rate', () => {
 
   test('neither gains nor loses by a clock that is set back', () => {
     let now = 1_000_000
-    const rate = new Rate(10, 20, { ...createFakeClock(), now: () => now })
+    const rate = new Rate(new RateLimit(10, 20, { ...createFakeClock(), now: () => now }))
     expect(rate.take(20)).toBe(true)
     now = 0
     expect(rate.take(1)).toBe(false)
