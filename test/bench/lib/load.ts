@@ -40,16 +40,23 @@ async function connectAll(command: Extract<LoadCommand, { do: 'connect' }>): Pro
   }
 }
 
-async function cycle({ of, port, opening, cycles }: Extract<LoadCommand, { do: 'cycle' }>): Promise<void> {
+async function cycle({
+  of,
+  port,
+  opening,
+  cycles,
+  together,
+}: Extract<LoadCommand, { do: 'cycle' }>): Promise<void> {
   const { subscribe, unsubscribe } = opening
   if (!subscribe || !unsubscribe) throw new Error('Only WebSockets can be cycled.')
   const kept = of === 'subscription' ? await connect(port, opening) : null
-  for (let id = 1; id <= cycles; id++) {
+  for (let first = 1; first <= cycles; first += together) {
     const line = kept ?? (await connect(port, opening))
-    await line.exchange(subscribe, id)
-    await line.hear(mark)
+    const ids = Array.from({ length: together }, (_, i) => first + i)
+    for (const id of ids) line.say(subscribe, id)
+    for (const _ of ids) await line.hear(mark)
     // As tRPC's clients and ours do it: who moves on does not wait for the end of what it has left.
-    if (kept) line.say(unsubscribe, id)
+    if (kept) for (const id of ids) line.say(unsubscribe, id)
     else await line.close(closeFrame)
   }
 }

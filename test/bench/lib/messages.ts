@@ -46,6 +46,8 @@ export type LoadCommand =
       readonly port: number
       readonly opening: Opening
       readonly cycles: number
+      /** How many subscriptions begin, and end, together. */
+      readonly together: number
     }
   | { readonly do: 'count' }
 

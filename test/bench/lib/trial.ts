@@ -74,9 +74,9 @@ export class Trial implements AsyncDisposable {
   }
 
   /** Subscribes and unsubscribes, or connects and closes, so many times. */
-  async cycle(of: 'subscription' | 'connection', ask: Ask, cycles: number): Promise<void> {
+  async cycle(of: 'subscription' | 'connection', ask: Ask, cycles: number, together = 1): Promise<void> {
     const opening = await this.#open(ask)
-    await this.#load.ask({ do: 'cycle', of, port: this.#port, opening, cycles }, 'cycled')
+    await this.#load.ask({ do: 'cycle', of, port: this.#port, opening, cycles, together }, 'cycled')
   }
 
   /** The server's CPU time (user and system) while something is done, in microseconds. */
