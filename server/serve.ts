@@ -5,7 +5,7 @@ import type { ContextOf, DrainOptions, SluiceOptions } from './options.ts'
 import '../shared/scope.ts'
 import { systemClock } from '../shared/clock.ts'
 import type { SluiceErrorCode } from '../shared/errors.ts'
-import { settlesWithin } from './procedures/grace.ts'
+import { settlesWithin } from './grace.ts'
 import { Limits } from './session/limits.ts'
 import { buildSluice, type InnerSluice, type Sluice } from './sluice.ts'
 

@@ -12,7 +12,7 @@ import { byteLengthOf } from '../bytes.ts'
 import { join } from '../session/wire.ts'
 import type { Frame, Packed, Packing } from '../session/wire.ts'
 import type { NodeRequest, NodeResponse } from './context.ts'
-import { acceptsGzip, type Gzip } from './gzip.ts'
+import { acceptsGzip } from './gzip.ts'
 import type { HostListener, PlainHeaders, ResponseHost, ResponseWire } from './host.ts'
 import type { HttpDeps } from './http.ts'
 
@@ -60,10 +60,10 @@ export class NodeHost implements ResponseHost {
   open(status: number, plain: Headers | PlainHeaders): ResponseWire {
     const { gzip, isDraining } = this.#deps
     const headers = gzip ? new Headers(plain) : plain
-    const compresses = headers instanceof Headers ? toGzip(this.req, this.#res, headers, gzip) : null
+    const compresses = gzip && headers instanceof Headers && isToBeGzipped(this.req, this.#res, headers)
     writeHead(this.#res, status, headers, isDraining())
     const wire = toWire(this.#res, isDraining)
-    return compresses ? compresses.wrap(wire) : wire
+    return compresses ? gzip.wrap(wire) : wire
   }
 
   respond(status: number, headers: Headers, body: string): void {
@@ -82,14 +82,13 @@ export class NodeHost implements ResponseHost {
 /** A write to a peer that has just left; the close event tells of it. */
 function ignore(): void {}
 
-/** What compresses a response, upon which its head says so; null where that is off, not wanted, or done already. */
-function toGzip(req: NodeRequest, res: NodeResponse, headers: Headers, gzip: Gzip | null): Gzip | null {
-  if (!gzip) return null
+/** Whether a response is to be compressed, upon which its head says so: not where that is not wanted, or done already. */
+function isToBeGzipped(req: NodeRequest, res: NodeResponse, headers: Headers): boolean {
   headers.append('vary', 'accept-encoding')
   const encoded = headers.has('content-encoding') || res.hasHeader('content-encoding')
-  if (encoded || !acceptsGzip(req.headers['accept-encoding']?.toString())) return null
+  if (encoded || !acceptsGzip(req.headers['accept-encoding']?.toString())) return false
   headers.set('content-encoding', 'gzip')
-  return gzip
+  return true
 }
 
 function toWire(res: NodeResponse, isDraining: () => boolean): ResponseWire {

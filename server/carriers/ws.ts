@@ -7,7 +7,7 @@
  * within a frame, for each is handed to the socket whole.
  */
 import type { Duplex } from 'node:stream'
-import { WebSocket, type RawData } from 'ws'
+import { WebSocket } from 'ws'
 import type { SluiceErrorCode } from '../../shared/errors.ts'
 import { join } from '../session/wire.ts'
 import type { DuplexWire, Packed, Packing, WireListener } from '../session/wire.ts'
@@ -47,12 +47,7 @@ export class WebSocketWire implements DuplexWire {
     const socket: Heard = this.#socket
     socket[heardBy] = listener
     if (socket instanceof OwnWebSocket) return
-    socket.on('message', onMessage)
-    // Without a listener, a frame that breaks RFC 6455 would end the process.
-    socket.on('error', onError)
-    socket.on('ping', onControl)
-    socket.on('pong', onControl)
-    socket.on('close', onClose)
+    for (const [event, tell] of tellers) socket.on(event, tell)
   }
 
   pause(): void {
@@ -84,40 +79,21 @@ type Heard = WebSocket & { [heardBy]?: WireListener }
 export class OwnWebSocket extends WebSocket {
   [heardBy]?: WireListener
 
-  override emit(event: string | symbol, ...args: unknown[]): boolean {
-    const isHeard = this[heardBy] !== undefined && tell(this, event, args)
-    // Nobody may listen: an error would be thrown then, which is ours.
-    if (isHeard && this.listenerCount(event) === 0) return true
+  override emit(event: string, ...args: unknown[]): boolean {
+    const tell = this[heardBy] && tellers.get(event)
+    tell?.call(this, args[0], args[1])
+    // Nobody else may listen: an error would be thrown then, which is ours.
+    if (tell && this.listenerCount(event) === 0) return true
     return super.emit(event, ...args)
   }
 }
 
-/** Returns whether it is something that the listener hears of. */
-function tell(socket: Heard, event: string | symbol, [first, second]: readonly unknown[]): boolean {
-  switch (event) {
-    case 'message':
-      onMessage.call(socket, first as RawData, second as boolean)
-      return true
-    case 'error':
-      onError.call(socket, first as Error)
-      return true
-    case 'ping':
-    case 'pong':
-      onControl.call(socket)
-      return true
-    case 'close':
-      onClose.call(socket)
-      return true
-    default:
-      return false
-  }
+function onMessage(this: Heard, data: unknown, binary: unknown): void {
+  this[heardBy]?.frame(data, binary === true)
 }
 
-function onMessage(this: Heard, data: RawData, binary: boolean): void {
-  this[heardBy]?.frame(data, binary)
-}
-
-function onError(this: Heard, error: Error): void {
+function onError(this: Heard, thrown: unknown): void {
+  const error = thrown as Error // as `ws` has it
   this[heardBy]?.failed(error, codeOf(error))
 }
 
@@ -128,6 +104,16 @@ function onControl(this: Heard): void {
 function onClose(this: Heard): void {
   this[heardBy]?.closed()
 }
+
+/** The same functions for all sockets, by what `ws` says with its two arguments. */
+const tellers = new Map<string, (this: Heard, first: unknown, second: unknown) => void>([
+  ['message', onMessage],
+  // Without a listener, a frame that breaks RFC 6455 would end the process.
+  ['error', onError],
+  ['ping', onControl],
+  ['pong', onControl],
+  ['close', onClose],
+])
 
 /** What `ws` says of a frame that it refuses. */
 function codeOf(error: Error & { readonly code?: string }): SluiceErrorCode {

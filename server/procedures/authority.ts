@@ -5,7 +5,7 @@
 import { TRPCError } from '@trpc/server'
 import type { Clock, Timer } from '../../shared/clock.ts'
 import { isSluiceError, SluiceError } from '../../shared/errors.ts'
-import { settlesWithin } from './grace.ts'
+import { settlesWithin } from '../grace.ts'
 import type { Origin } from './present-error.ts'
 
 /** A running subscription, as the application sees it. */

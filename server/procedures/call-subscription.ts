@@ -13,22 +13,22 @@ export interface SubscriptionCallDeps {
 
 /** Rejects with SluiceError `LOST`, `ACCESS_REVOKED`, and whatever the procedure or the application's own check throws. */
 export function callSubscription(
-  deps: SubscriptionCallDeps,
-  call: ProcedureCall,
-  rerun: Omit<Rerun, 'path'>,
-): Promise<unknown> {
-  // Most come for the first time, and nobody is to be asked: then nothing is waited for.
-  const passes = rerun.again || rerun.lastEventId || deps.authority
-  return passes ? admitted(deps, call, rerun) : callProcedure(deps.desk.router, call)
-}
-
-async function admitted(
   { desk, contracts, authority }: SubscriptionCallDeps,
   call: ProcedureCall,
   rerun: Omit<Rerun, 'path'>,
 ): Promise<unknown> {
+  const checked = contracts.check({ path: call.path, ...rerun })
+  const begin = () => callProcedure(desk.router, call)
+  // Most come for the first time, and nobody is to be asked: then nothing is waited for.
+  return checked || authority ? admit(checked, authority, call).then(begin) : begin()
+}
+
+async function admit(
+  checked: Promise<void> | null,
+  authority: Authority | null,
+  call: ProcedureCall,
+): Promise<void> {
+  await checked
   const { path, ctx } = call
-  await contracts.check({ path, ...rerun })
   if (authority) await authority.admit({ path, ctx, input: await call.input() })
-  return await callProcedure(desk.router, call)
 }

@@ -23,10 +23,12 @@ export class RetryContracts {
     this.#router = router
   }
 
-  /** @throws SluiceError `LOST` when it must not run twice. */
-  async check({ path, again, lastEventId }: Rerun): Promise<void> {
-    const returns = again || Boolean(lastEventId)
-    if (!returns) return
+  /** Null for one that comes for the first time. Rejects with SluiceError `LOST` when it must not run twice. */
+  check(rerun: Rerun): Promise<void> | null {
+    return rerun.again || rerun.lastEventId ? this.#check(rerun) : null
+  }
+
+  async #check({ path, lastEventId }: Rerun): Promise<void> {
     const procedure = await findProcedure(this.#router, path)
     if (!procedure) return // tRPC says so in its own words
     const { inputs } = procedure._def as { readonly inputs?: readonly unknown[] } // not in tRPC's public type

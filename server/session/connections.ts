@@ -1,5 +1,5 @@
 /** All open connections of one server: for its numbers, their age, its drain and its end. */
-import { settlesWithin } from '../procedures/grace.ts'
+import { settlesWithin } from '../grace.ts'
 import { sleep, type Clock, type Timer } from '../../shared/clock.ts'
 import type { Feeding } from '../topics/sink.ts'
 import type { Admission } from './admission.ts'

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../../shared/clock.ts'
 import { SluiceError } from '../../shared/errors.ts'
+import { settlesWithin } from '../grace.ts'
 import type { WhenSlow } from './when-slow.ts'
 
 /** One that is asked item by item, as far as its policy goes. */
@@ -50,17 +51,9 @@ function limitOf({ whenSlow }: Slowed): number {
   return whenSlow !== 'wait' && whenSlow.policy === 'disconnect' ? whenSlow.afterMs : Infinity
 }
 
-function roomWithin(room: Promise<void>, afterMs: number, clock: Clock): Promise<void> {
+async function roomWithin(room: Promise<void>, afterMs: number, clock: Clock): Promise<void> {
   if (afterMs === Infinity) return room
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(afterMs, () => {
-      const message = `The client has taken nothing for ${afterMs} ms. Resume with the last cursor.`
-      reject(new SluiceError('STALLED', message, { data: { afterMs } }))
-    })
-    const settled = () => {
-      timer.cancel()
-      resolve()
-    }
-    room.then(settled, settled)
-  })
+  if (await settlesWithin(room, afterMs, clock)) return
+  const message = `The client has taken nothing for ${afterMs} ms. Resume with the last cursor.`
+  throw new SluiceError('STALLED', message, { data: { afterMs } })
 }
