@@ -3,14 +3,13 @@
  * here: 60 B; Node 20). Who began to wait first is the first whose time is up. The timer runs on when the last one has
  * left, for the next one is likely to come soon: it fires once more, and finds nobody.
  */
-import type { Clock, Timer } from '../shared/clock.ts'
+import { elapsedOf, type Clock, type Timer } from '../shared/clock.ts'
 
 export class Rota<Member> {
   readonly #ms: number
   readonly #clock: Clock
   readonly #due: (member: Member) => void
-  /** Times are kept from here: a small number costs nothing, where a time since 1970 is 16 B for each. */
-  readonly #startedAt: number
+  readonly #now: () => number
   /** Until when each of them waits, in this order. */
   readonly #waiting = new Map<Member, number>()
   #timer: Timer | null = null
@@ -20,7 +19,7 @@ export class Rota<Member> {
     this.#ms = ms
     this.#clock = clock
     this.#due = due
-    this.#startedAt = clock.now()
+    this.#now = elapsedOf(clock)
   }
 
   /** Begins to wait; anew, if it does so already. */
@@ -32,10 +31,6 @@ export class Rota<Member> {
 
   delete(member: Member): void {
     this.#waiting.delete(member)
-  }
-
-  #now(): number {
-    return this.#clock.now() - this.#startedAt
   }
 
   #arm(): void {

@@ -96,9 +96,7 @@ class Writing {
   #notedDepth = 0
   /** In which order the notes come is superjson's to say. */
   #disordered = false
-  /** Most values are few objects: the first of them, and the others once there are any. */
-  #first: object | null = null
-  #others: Set<object> | null = null
+  readonly #met = new Set<object>()
 
   write(value: unknown): string | null {
     const json = this.#value(value)
@@ -127,19 +125,13 @@ class Writing {
   }
 
   #object(value: object): string | null {
-    if (this.#isMetAgain(value)) return null // superjson notes where else it is
+    if (this.#met.has(value)) return null // superjson notes where else it is
+    this.#met.add(value)
     if (Array.isArray(value)) return this.#items(value)
     if (isPlain(value)) return this.#members(value as Readonly<Record<string, unknown>>)
     if (!(value instanceof Date) || Number.isNaN(value.valueOf())) return null
     this.#note('Date')
     return `"${value.toISOString()}"`
-  }
-
-  #isMetAgain(value: object): boolean {
-    if (this.#first === null) this.#first = value
-    else if (value === this.#first || this.#others?.has(value)) return true
-    else (this.#others ??= new Set()).add(value)
-    return false
   }
 
   #members(value: Readonly<Record<string, unknown>>): string | null {

@@ -1,22 +1,16 @@
-import type { Clock } from '../../shared/clock.ts'
+import { elapsedOf, type Clock } from '../../shared/clock.ts'
 
 /** So many at once, and so many per second in the long run: what all guests of one server are held to. */
 export class RateLimit {
   readonly perMs: number
   readonly burst: number
-  readonly #clock: Clock
-  readonly #startedAt: number
+  /** In milliseconds, from some moment on. */
+  readonly now: () => number
 
   constructor(perSecond: number, burst: number, clock: Clock) {
     this.perMs = perSecond / 1_000
     this.burst = burst
-    this.#clock = clock
-    this.#startedAt = clock.now()
-  }
-
-  /** In milliseconds since it was made: a small number costs a guest nothing, a time since 1970 is 16 B for each. */
-  now(): number {
-    return this.#clock.now() - this.#startedAt
+    this.now = elapsedOf(clock)
   }
 }
 
