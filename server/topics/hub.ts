@@ -19,6 +19,7 @@ import { sealEnvelope } from './envelope.ts'
 import type { Envelope } from './envelope.ts'
 import { unborn } from './log.ts'
 import type { Log, LogPlace } from './log.ts'
+import { Offered } from './offered.ts'
 import { Ring } from './ring.ts'
 
 /** One read of the tail: there is one per key and node. */
@@ -28,9 +29,6 @@ const tailBounds: ReadBounds = { maxEvents: 256, maxBytes: 1024 * 1024 }
 const pageBounds: ReadBounds = { maxEvents: 256, maxBytes: 128 * 1024 }
 
 const retryAfterMs = 250
-
-/** Events of one process in one turn; what is beyond is read from the store. */
-const maxOffered = 4096
 
 /** A thousand recent events in batches. */
 const maxBatchesRemembered = 16
@@ -83,8 +81,7 @@ export class Hub<Item> {
   readonly #unfinished = new Map<Offset, Batch<Item>>()
   /** Pages that are being read. */
   readonly #pages = new Map<Offset, Promise<Page>>()
-  /** What this process has appended and the tail reader has not reached, by offset. */
-  readonly #offered = new Map<Offset, { readonly epoch: Epoch; readonly record: StoredRecord }>()
+  readonly #offered = new Offered()
   #isOpen = false
   #failure: Error | null = null
 
@@ -164,7 +161,7 @@ export class Hub<Item> {
    */
   offer(epoch: Epoch, record: StoredRecord): void {
     if (this.#closed || this.#failure || record.offset <= this.#head) return
-    if (this.#offered.size < maxOffered) this.#offered.set(record.offset, { epoch, record })
+    this.#offered.put(epoch, record)
     this.#onChange()
   }
 
@@ -281,26 +278,14 @@ export class Hub<Item> {
         return
       }
       if (this.#take(page)) this.#changed = true
-      this.#forgetOffered()
+      this.#offered.forget(this.#epoch, this.#head)
     }
   }
 
   /** Takes what was offered, as far as it follows the head; what others appended in between is read from the store. */
   #takeOffered(): void {
-    const records: StoredRecord[] = []
-    let next = this.#offered.get(this.#head + 1)
-    const epoch = next?.epoch
-    for (; next && next.epoch === epoch; next = this.#offered.get(next.record.offset + 1))
-      records.push(next.record)
-    const [first] = records
-    if (!first || epoch === undefined || (epoch !== this.#epoch && first.offset !== 1)) return
-    this.#take({ state: { epoch, first: first.offset, last: first.offset + records.length - 1 }, records })
-  }
-
-  #forgetOffered(): void {
-    for (const [offset, { epoch }] of this.#offered) {
-      if (offset <= this.#head || epoch !== this.#epoch) this.#offered.delete(offset)
-    }
+    const page = this.#offered.after(this.#head)
+    if (page?.state && (page.state.epoch === this.#epoch || page.state.first === 1)) this.#take(page)
   }
 
   /** Takes over what was read. Returns whether there may be more. */
