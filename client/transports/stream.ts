@@ -132,7 +132,7 @@ export function open(options: ResolvedOptions, reports: TransportReports): Trans
     const facts: Facts = {
       isMovable: id => isMovable(entries.get(id)),
       // One without room would stop whomever it shares a response with.
-      quiet: clock.now() - changedAt >= quietAfterMs && !fullOf(entries.values()),
+      quiet: clock.now() - changedAt >= quietAfterMs && !fullOn(),
     }
     for (let action = nextAction(book, facts); action; action = nextAction(book, facts)) {
       if (action.do === 'open') post(action.ids, connectTimeoutMs)
@@ -204,17 +204,25 @@ export function open(options: ResolvedOptions, reports: TransportReports): Trans
     timers.add(timer)
   }
 
-  /** Those on a response are on none. */
   const carriedBy = (key: number) => [...entries.values()].filter(({ on }) => on === key)
 
+  /** Those on a response are on none. */
   const takeOff = (key: number): Entry[] => {
     const carried = carriedBy(key)
     for (const entry of carried) entry.on = null
     return carried
   }
 
+  /** One whose consumer has no room, on a response or on any. Asked for each piece that is read. */
+  const fullOn = (key?: number): Entry | undefined => {
+    for (const entry of entries.values()) {
+      if ((key === undefined || entry.on === key) && entry.asked.flow?.full) return entry
+    }
+    return undefined
+  }
+
   const roomOf = (key: number): Promise<void> | null => {
-    const entry = fullOf(carriedBy(key))
+    const entry = fullOn(key)
     return entry ? roomFor(entry, key) : null
   }
 
@@ -411,10 +419,4 @@ export function open(options: ResolvedOptions, reports: TransportReports): Trans
 
 function split<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
   return [items.filter(test), items.filter(item => !test(item))]
-}
-
-/** One whose consumer has no room. */
-function fullOf(entries: Iterable<Entry>): Entry | undefined {
-  for (const entry of entries) if (entry.asked.flow?.full) return entry
-  return undefined
 }

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { constants, createGunzip, gunzipSync, inflateRawSync } from 'node:zlib'
 import { initTRPC } from '@trpc/server'
@@ -37,7 +37,7 @@ function createApp() {
     /** What does not shrink by itself, and in another turn what does. */
     apart: t.procedure.subscription(async function* () {
       yield 1
-      await setTimeout(1)
+      await setImmediate() // after what was sent in this turn has gone
       yield text(2, 4_000)
     }),
     large: t.procedure.query(() => text(0, 100_000)),

@@ -235,7 +235,7 @@ test.each([
   else expect(first.outbox.get()).toMatchObject([{ kept: false, status: 'queued' }])
   expect(app.done).toEqual(crash.includes('answer') ? [1] : [])
   die()
-  lost.catch(() => {})
+  lost.catch(() => {}) // who waited for it is gone with the page
   await first.close()
   expect(await storage.load()).toHaveLength(stored)
 
