@@ -5,7 +5,7 @@ import { createTally, type Tally } from '../topics/sink.ts'
 export interface Counters {
   /** Subscriptions now running, set-up and clean-up included. */
   subscriptions: number
-  /** Of these, the ones that have been set up, by the path of their procedure; none is 0. */
+  /** Of these, the ones that have been set up, by the path of their procedure; none is 0 or missing. */
   readonly running: Map<string, number>
   /** Messages received over WebSockets, without heartbeats. */
   messagesIn: number
@@ -56,7 +56,5 @@ export function countRefusal(counters: Counters, code: SluiceErrorCode): void {
 }
 
 export function countRunning({ running }: Counters, path: string, by: 1 | -1): void {
-  const count = (running.get(path) ?? 0) + by
-  if (count > 0) running.set(path, count)
-  else running.delete(path)
+  running.set(path, (running.get(path) ?? 0) + by)
 }

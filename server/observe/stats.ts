@@ -74,7 +74,7 @@ export function takeStats(connections: Connections, counters: Counters, draining
   return {
     connections: open,
     subscriptions,
-    subscriptionsByPath: Object.fromEntries(counters.running),
+    subscriptionsByPath: Object.fromEntries([...counters.running].filter(([, count]) => count > 0)),
     bufferedBytes,
     messagesIn,
     bytesIn,

@@ -42,6 +42,9 @@ export interface Replies {
   /** It was ended from outside, or after an error. */
   stopped(): void
 
+  /** Where the client counts (an extension): its consumer has taken so many events. Returns how many had been sent. */
+  grant?(events: number): number
+
   /** Null while the connection takes more; else a promise that settles when it does again, or is gone. */
   readonly room: Promise<void> | null
 

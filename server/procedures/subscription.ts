@@ -167,6 +167,11 @@ export class Subscription implements AsyncDisposable, Holder, Ward, SinkOwner {
     this.#finish({ at: 'stopped' })
   }
 
+  /** Its consumer has taken so many events. Returns how many had been sent. */
+  grant(events: number): number {
+    return this.#replies.grant?.(events) ?? 0
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.stop()
     await this.ended

@@ -138,6 +138,10 @@ export class Answers implements Replies {
     this.#control('stopped')
   }
 
+  grant(events: number): number {
+    return this.#credits?.grant(events) ?? 0
+  }
+
   /** For two reasons it may have to wait: the connection is full, or the credit is spent. */
   get room(): Promise<void> | null {
     const { room } = this.#writer.outlet

@@ -3,7 +3,7 @@
  * message counts as a sign, so a busy connection is never asked.
  */
 import type { Clock } from '../../shared/clock.ts'
-import { Rota } from '../rota.ts'
+import { Rota, type Waiting } from '../rota.ts'
 
 export interface KeepAlive {
   readonly enabled: boolean
@@ -13,7 +13,7 @@ export interface KeepAlive {
   readonly pongWaitMs?: number
 }
 
-export interface Pinged {
+export interface Pinged extends Waiting {
   ping(): void
   /** Called once, and then it is forgotten. */
   cutOff(): void
@@ -36,13 +36,6 @@ export class Heartbeats {
 
   /** A peer was heard, for the first time or again; it is watched from now on. */
   heard(peer: Pinged): void {
-    if (!this.#enabled) return
-    this.#asked.delete(peer)
-    this.#quiet.add(peer)
-  }
-
-  forget(peer: Pinged): void {
-    this.#asked.delete(peer)
-    this.#quiet.delete(peer)
+    if (this.#enabled) this.#quiet.add(peer)
   }
 }

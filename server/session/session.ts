@@ -6,11 +6,12 @@ import { TRPCError } from '@trpc/server'
 import type { Timer } from '../../shared/clock.ts'
 import type { Format } from '../../shared/codec/codec.ts'
 import { errorTable, type SluiceErrorCode } from '../../shared/errors.ts'
-import { ping, pong, type RequestId } from '../../shared/protocol/messages.ts'
+import { ping, pong } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { Ending } from '../ending.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { settlesWithin } from '../grace.ts'
+import { Waiting } from '../rota.ts'
 import type { Origin } from '../procedures/present-error.ts'
 import type { SubscriptionDeps } from '../procedures/subscription.ts'
 import type { Feeding } from '../topics/sink.ts'
@@ -23,7 +24,7 @@ import { Identity, type Host } from './identity.ts'
 import { decodeFrame, parseMessages, toRefusal, type FrameDeps } from './frames.ts'
 import { parseHello, readConnectionParams, saysWho } from './hello.ts'
 import type { ExpiryOptions } from './expiry.ts'
-import type { Idler, IdleWatch } from './idle.ts'
+import type { Idler, IdleWatch, Rest } from './idle.ts'
 import type { Incoming } from './incoming.ts'
 import type { Heartbeats, Pinged } from './liveness.ts'
 import { Outlet } from './outlet.ts'
@@ -50,21 +51,23 @@ export interface SessionDeps extends SubscriptionDeps, FrameDeps {
 /** How long a peer may take to answer a close frame, in milliseconds. */
 const goodbyeMs = 1_000
 
-export class Session implements Caller, Connection, Correspondent, Host, Idler, Pinged, WireListener {
+export class Session
+  extends Waiting
+  implements Caller, Connection, Correspondent, Host, Idler, Pinged, WireListener
+{
   readonly #wire: DuplexWire
   readonly #guest: Guest
   readonly deps: SessionDeps
   readonly #outlet: Outlet
   readonly #writer: MessageWriter
   readonly #subscriptions: Subscriptions
-  /** Of those subscriptions whose client counts; null until there is one. */
-  #credits: Map<RequestId, Credits> | null = null
   /** There once it was full. */
   #reading: Reading | null = null
   readonly #rate: Rate
   readonly #identity: Identity
   /** How long the guest has to say who it is. */
   readonly #hello: Timer | null
+  rest: Rest | null = null
   /** Queries and mutations that have not been answered. */
   #calls = 0
   /**
@@ -78,6 +81,7 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
   #ending: Ending | null = null
 
   constructor(wire: DuplexWire, guest: Guest, deps: SessionDeps) {
+    super()
     const { limits, clock } = deps
     const { codec } = guest
     this.#wire = wire
@@ -173,20 +177,18 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
   }
 
   closed(): void {
-    const { heartbeats, idleWatch } = this.deps
     this.#at = 'closed'
     this.#hello?.cancel()
     this.#identity[Symbol.dispose]()
-    heartbeats.forget(this)
-    idleWatch.leave(this)
+    this.waitNoLonger()
+    this.deps.idleWatch.leave(this)
     this.#gone?.abort() // before the subscriptions end: a procedure may wait for it, by its context
     this.#subscriptions.stopAll()
     this.#endIfGone()
   }
 
-  /** A subscription has ended, and its id is free again. */
-  freed(id: RequestId): void {
-    this.#credits?.delete(id)
+  /** A subscription has ended. */
+  freed(): void {
     this.#settled()
     this.#endIfGone()
   }
@@ -343,7 +345,7 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
   #handle(incoming: Incoming, batchIndex: number, context: Context | Promise<Context>): void {
     if ('granted' in incoming) {
       const { id, events } = incoming.granted
-      const taken = this.#credits?.get(id)?.grant(events) ?? 0 // else its stream has just ended
+      const taken = this.#subscriptions.grant(id, events)
       // There are never more of these than events, which we have sent: a small window over a fast line takes many.
       if (taken > 0) this.#rate.giveBack(1)
       return
@@ -364,7 +366,6 @@ export class Session implements Caller, Connection, Correspondent, Host, Idler, 
       try {
         this.#subscriptions.start(id, task, answers)
         this.deps.idleWatch.leave(this)
-        if (credits) (this.#credits ??= new Map()).set(id, credits)
       } catch (thrown) {
         answers.error(this.deps.desk.handle(thrown, task.origin()))
       }

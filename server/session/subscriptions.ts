@@ -8,6 +8,7 @@ import { countRefusal } from '../observe/counters.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Replies } from '../procedures/replies.ts'
 import type { Feeding } from '../topics/sink.ts'
+import { ById } from './by-id.ts'
 import {
   Subscription,
   type SubscriptionDeps,
@@ -16,16 +17,16 @@ import {
 } from '../procedures/subscription.ts'
 
 export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
-  // Most connections have one, and a map with one entry takes 250 B (Node 20).
+  // Most connections have one: nothing is made for it.
   #only: Subscription | null = null
-  #others: Map<RequestId, Subscription> | null = null
+  #others: ById<Subscription> | null = null
   readonly #deps: SubscriptionDeps
   readonly #max: number
-  readonly #owner: { freed(id: RequestId): void } | null
+  readonly #owner: { freed(): void } | null
   #closed = false
 
   /** @param owner told when one has ended, and its id is free again. */
-  constructor(deps: SubscriptionDeps, max: number, owner: { freed(id: RequestId): void } | null = null) {
+  constructor(deps: SubscriptionDeps, max: number, owner: { freed(): void } | null = null) {
     this.#deps = deps
     this.#max = max
     this.#owner = owner
@@ -53,7 +54,7 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
       )
     }
     const subscription = new Subscription(id, task, replies, this.#deps, this)
-    if (this.#only) (this.#others ??= new Map()).set(id, subscription)
+    if (this.#only) (this.#others ??= new ById()).add(subscription)
     else this.#only = subscription
     if (this.#closed) subscription.stop()
     return subscription
@@ -69,11 +70,15 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
     this.#find(id)?.stop()
   }
 
+  /** The consumer of one has taken so many events. Returns how many had been sent: none of one that has just ended. */
+  grant(id: RequestId, events: number): number {
+    return this.#find(id)?.grant(events) ?? 0
+  }
+
   /** Ends all, and at once what is started later. */
   stopAll(): void {
     this.#closed = true
-    this.#only?.stop()
-    for (const other of this.#others?.values() ?? []) other.stop()
+    for (const each of this.#all()) each.stop()
   }
 
   /** The same; settles when all have ended, or overstayed. */
@@ -83,10 +88,9 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
   }
 
   ended(subscription: Subscription): void {
-    const { id } = subscription
     if (this.#only === subscription) this.#only = null
-    else if (id !== null) this.#others?.delete(id)
-    if (id !== null) this.#owner?.freed(id)
+    else this.#others?.delete(subscription)
+    this.#owner?.freed()
   }
 
   #all(): Subscription[] {

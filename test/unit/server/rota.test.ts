@@ -1,18 +1,25 @@
 import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
-import { Heartbeats } from '../../../server/session/liveness.ts'
-import { Rota } from '../../../server/rota.ts'
+import { Heartbeats, type Pinged } from '../../../server/session/liveness.ts'
+import { Rota, Waiting } from '../../../server/rota.ts'
+
+class Named extends Waiting {
+  constructor(readonly name: string) {
+    super()
+  }
+}
 
 test('each is called when its own time is up, by one timer', async () => {
   const clock = createFakeClock()
   const due: string[] = []
-  const rota = new Rota<string>(100, clock, member => due.push(`${member} at ${clock.now()}`))
-  rota.add('a')
+  const rota = new Rota<Named>(100, clock, ({ name }) => due.push(`${name} at ${clock.now()}`))
+  const [a, b, c] = [new Named('a'), new Named('b'), new Named('c')] as const
+  rota.add(a)
   await clock.advance(30)
-  rota.add('b')
+  rota.add(b)
   await clock.advance(30)
-  rota.add('c')
-  rota.add('a') // anew
+  rota.add(c)
+  rota.add(a) // anew
   expect(clock.pending).toBe(1)
   await clock.advance(200)
   expect(due).toEqual(['b at 130', 'c at 160', 'a at 160'])
@@ -22,17 +29,18 @@ test('each is called when its own time is up, by one timer', async () => {
 test('who has left is not called, not even when another of the same moment sends it away', async () => {
   const clock = createFakeClock()
   const due: string[] = []
-  const rota: Rota<string> = new Rota(100, clock, member => {
-    due.push(member)
-    rota.delete('c')
-    if (due.length === 1) rota.add(member)
+  const [a, b, c, d] = [new Named('a'), new Named('b'), new Named('c'), new Named('d')] as const
+  const rota: Rota<Named> = new Rota(100, clock, ({ name }) => {
+    due.push(name)
+    c.waitNoLonger()
+    if (due.length === 1) rota.add(a)
   })
-  for (const member of ['a', 'b', 'c', 'd']) rota.add(member)
-  rota.delete('b')
+  for (const named of [a, b, c, d]) rota.add(named)
+  b.waitNoLonger()
   await clock.advance(100)
   expect(due).toEqual(['a', 'd'])
   expect(clock.pending).toBe(1)
-  rota.delete('a')
+  a.waitNoLonger()
   await clock.advance(100) // its timer fires once more, and finds nobody
   expect(due).toEqual(['a', 'd'])
   expect(clock.pending).toBe(0)
@@ -43,13 +51,14 @@ test('a system clock that is set back by an hour makes nobody wait for an hour',
   let back = 0
   const clock = { ...time, now: () => time.now() - back }
   const due: string[] = []
-  const rota = new Rota<string>(100, clock, member => due.push(member))
-  rota.add('a')
+  const rota = new Rota<Named>(100, clock, ({ name }) => due.push(name))
+  const [a, b, c] = [new Named('a'), new Named('b'), new Named('c')] as const
+  rota.add(a)
   await time.advance(50)
-  rota.add('b')
+  rota.add(b)
   back = 3_600_000
   await time.advance(25)
-  rota.add('c')
+  rota.add(c)
   await time.advance(200)
   expect(due).toEqual(['a', 'b', 'c'])
 })
@@ -59,13 +68,16 @@ test('a quiet peer is asked, and cut off if it stays quiet; one that answers is 
   const heartbeats = new Heartbeats({ enabled: true, pingMs: 1_000, pongWaitMs: 100 }, clock)
   const told: string[] = []
   const peer = (name: string, answers: boolean) => {
-    const peer = {
+    class Peer extends Waiting implements Pinged {
       ping() {
         told.push(`ping ${name} at ${clock.now()}`)
-        if (answers) clock.after(50, () => heartbeats.heard(peer))
-      },
-      cutOff: () => told.push(`cut off ${name} at ${clock.now()}`),
+        if (answers) clock.after(50, () => heartbeats.heard(this))
+      }
+      cutOff() {
+        told.push(`cut off ${name} at ${clock.now()}`)
+      }
     }
+    const peer = new Peer()
     heartbeats.heard(peer)
     return peer
   }
@@ -73,7 +85,7 @@ test('a quiet peer is asked, and cut off if it stays quiet; one that answers is 
   peer('dead', false)
   const gone = peer('gone', false)
   await clock.advance(500)
-  heartbeats.forget(gone)
+  gone.waitNoLonger()
   await clock.advance(1_600)
   expect(told).toEqual([
     'ping quick at 1000',
@@ -81,7 +93,7 @@ test('a quiet peer is asked, and cut off if it stays quiet; one that answers is 
     'cut off dead at 1100',
     'ping quick at 2050',
   ])
-  heartbeats.forget(quick)
+  quick.waitNoLonger()
   await clock.advance(1_000)
   expect(clock.pending).toBe(0)
 })
