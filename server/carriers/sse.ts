@@ -146,7 +146,7 @@ export class SseConnection
       ctx: this.#ctx,
       signal,
       batchIndex: 0,
-      input: () => this.#readInput(lastEventId),
+      getRawInput: () => this.#readInput(lastEventId),
     }
     return callSubscription(this.#deps, call, { again, lastEventId })
   }

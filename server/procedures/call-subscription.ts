@@ -15,9 +15,9 @@ export interface SubscriptionCallDeps {
 export function callSubscription(
   { desk, contracts, authority }: SubscriptionCallDeps,
   call: ProcedureCall,
-  rerun: Omit<Rerun, 'path'>,
+  rerun: Rerun,
 ): Promise<unknown> {
-  const checked = contracts.check({ path: call.path, ...rerun })
+  const checked = contracts.check(call.path, rerun)
   const begin = () => callProcedure(desk.router, call)
   // Most come for the first time, and nobody is to be asked: then nothing is waited for.
   return checked || authority ? admit(checked, authority, call).then(begin) : begin()
@@ -30,5 +30,5 @@ async function admit(
 ): Promise<void> {
   await checked
   const { path, ctx } = call
-  if (authority) await authority.admit({ path, ctx, input: await call.input() })
+  if (authority) await authority.admit({ path, ctx, input: await call.getRawInput() })
 }

@@ -3,6 +3,7 @@ import { callTRPCProcedure } from '@trpc/server'
 import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
 import type { OperationKind } from '../../shared/protocol/messages.ts'
 
+/** What tRPC's procedures are called with. */
 export interface ProcedureCall {
   readonly path: string
   readonly type: OperationKind
@@ -11,7 +12,7 @@ export interface ProcedureCall {
   readonly signal: AbortSignal
   readonly batchIndex: number
   /** The input as it came over the wire, after the transformer. May throw: the procedure then fails with it. */
-  input(): Promise<unknown>
+  getRawInput(): Promise<unknown>
 }
 
 /**
@@ -20,8 +21,14 @@ export interface ProcedureCall {
  * @throws TRPCError `NOT_FOUND` when there is none of that type at the path, and whatever the procedure throws.
  */
 export function callProcedure(router: AnyTRPCRouter, call: ProcedureCall): Promise<unknown> {
-  const { path, type, ctx, signal, batchIndex } = call
-  return callTRPCProcedure({ router, path, type, ctx, signal, batchIndex, getRawInput: () => call.input() })
+  const procedure = loadedProcedure(router, call.path)
+  // tRPC's own lookup awaits what is there, and its middleware copies what it is given, the router too, four times: 3 of
+  // the 30 µs of a short subscription (Node 20).
+  return procedure?._def.type === call.type ? procedure(call) : callTRPCProcedure({ router, ...call })
+}
+
+function loadedProcedure({ _def }: AnyTRPCRouter, path: string): AnyTRPCProcedure | null {
+  return Object.hasOwn(_def.procedures, path) ? (_def.procedures[path] as AnyTRPCProcedure) : null
 }
 
 /** Where a client that comes back says where it was: tRPC puts it into the input, beside what is there. */
@@ -38,9 +45,10 @@ export function withLastEventId(input: unknown, lastEventId: string | null | und
  * @throws whatever the import of a lazy router throws.
  */
 export async function findProcedure(router: AnyTRPCRouter, path: string): Promise<AnyTRPCProcedure | null> {
-  const { procedures, lazy } = router._def
+  const { lazy } = router._def
   for (;;) {
-    if (Object.hasOwn(procedures, path)) return procedures[path] as AnyTRPCProcedure
+    const loaded = loadedProcedure(router, path)
+    if (loaded) return loaded
     const key = Object.keys(lazy).find(key => path === key || path.startsWith(`${key}.`))
     const loader = key === undefined ? undefined : lazy[key]
     if (!loader) return null

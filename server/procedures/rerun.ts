@@ -8,7 +8,6 @@ import { contractOf } from '../../shared/schema.ts'
 import { findProcedure } from './call.ts'
 
 export interface Rerun {
-  readonly path: string
   /** Whether the client says that it has asked before. Stock clients never say so. */
   readonly again: boolean
   readonly lastEventId: string | null | undefined
@@ -24,11 +23,11 @@ export class RetryContracts {
   }
 
   /** Null for one that comes for the first time. Rejects with SluiceError `LOST` when it must not run twice. */
-  check(rerun: Rerun): Promise<void> | null {
-    return rerun.again || rerun.lastEventId ? this.#check(rerun) : null
+  check(path: string, { again, lastEventId }: Rerun): Promise<void> | null {
+    return again || lastEventId ? this.#check(path, lastEventId) : null
   }
 
-  async #check({ path, lastEventId }: Rerun): Promise<void> {
+  async #check(path: string, lastEventId: Rerun['lastEventId']): Promise<void> {
     const procedure = await findProcedure(this.#router, path)
     if (!procedure) return // tRPC says so in its own words
     const { inputs } = procedure._def as { readonly inputs?: readonly unknown[] } // not in tRPC's public type

@@ -38,6 +38,9 @@ interface CallDetails extends Circumstances {
   readonly context: Context | Promise<Context>
 }
 
+/** The same words for all requests: each message has brought its own, which would be kept with it (32 B; Node 20). */
+const kinds = { query: 'query', mutation: 'mutation', subscription: 'subscription' } as const
+
 /** A request as it is kept while its subscription runs: without the message that it came in. */
 export class Task implements SubscriptionTask {
   readonly path: string
@@ -57,7 +60,7 @@ export class Task implements SubscriptionTask {
   ) {
     const { path, input, lastEventId } = params
     this.path = path
-    this.#type = method
+    this.#type = kinds[method]
     this.#input = withLastEventId(input, lastEventId)
     this.#lag = circumstances.lag
     this.#caller = caller
@@ -94,14 +97,14 @@ export class Task implements SubscriptionTask {
 
   #invoke(details: CallDetails, made: Context, signal: AbortSignal): Promise<unknown> {
     if (!made.ok) return Promise.reject(made.error)
-    const { again, batchIndex, idempotencyKey, lastEventId } = details
+    const { batchIndex, idempotencyKey } = details
     const { deps, ctx } = this.#caller
-    const input = () => Promise.resolve(this.#input)
-    const call = { path: this.path, type: this.#type, ctx, signal, batchIndex, input }
+    const getRawInput = () => Promise.resolve(this.#input)
+    const call = { path: this.path, type: this.#type, ctx, signal, batchIndex, getRawInput }
     if (this.#type !== 'subscription') {
       return withIdempotencyKey(idempotencyKey, [this.path], () => callProcedure(deps.desk.router, call))
     }
-    return callSubscription(deps, call, { again, lastEventId })
+    return callSubscription(deps, call, details)
   }
 }
 
