@@ -1,17 +1,17 @@
-/** Coming and going: a subscription until its first event on one WebSocket, and a whole connection for it. */
+/** Coming and going: a subscription until its first event, or a whole connection for it. */
 import { options } from './lib/options.ts'
 import type { Row, Scenario } from './lib/scenario.ts'
-import { Trial } from './lib/trial.ts'
+import { Trial, type CycleOptions } from './lib/trial.ts'
 
 /** Counted, not timed: on a busy machine a second does not get anybody warm. */
-const cycles = Math.ceil(options.seconds * 10_000)
+const cycles = Math.ceil(options.seconds * 20_000)
 
-const row = (name: string, of: 'subscription' | 'connection', together = 1): Row => ({
+const row = (name: string, cycle: CycleOptions): Row => ({
   name,
   peers: ['stock', 'sluice', 'orpc', 'socketio', 'floor'],
   async measure(peer) {
     await using trial = await Trial.start(peer, 'websocket')
-    const run = () => trial.cycle(of, { for: 'flood', events: 1 }, cycles, together)
+    const run = () => trial.cycle({ for: 'flood', events: 1 }, cycles, cycle)
     await run() // until the code is warm
     return (await trial.cpuMicros(run)) / cycles
   },
@@ -20,9 +20,12 @@ const row = (name: string, of: 'subscription' | 'connection', together = 1): Row
 export default {
   what: 'Server CPU per cycle, in µs',
   rows: [
-    row('subscribe, first event, unsubscribe', 'subscription'),
+    row('subscribe, first event, unsubscribe, on each of 10 connections', { of: 'subscription', lines: 10 }),
     // As a page does that shows another view.
-    row('the same, ten together', 'subscription', 10),
-    row('connect, subscribe, first event, close', 'connection'),
+    row('the same on one connection, ten together', { of: 'subscription', together: 10 }),
+    // Between two of them a server goes to sleep, and wakes up with cold caches.
+    row('the same on one connection, one at a time', { of: 'subscription' }),
+    row('connect, subscribe, first event, close, 10 at a time', { of: 'connection', lines: 10 }),
+    row('the same, one at a time', { of: 'connection' }),
   ],
 } satisfies Scenario

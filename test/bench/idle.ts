@@ -3,16 +3,20 @@ import { idleWith, onEachCarrier, type Scenario } from './lib/scenario.ts'
 import { Trial } from './lib/trial.ts'
 
 const connections = 1_000
+const rounds = 3
 
 const rows = onEachCarrier('idle connection with one subscription', async (peer, carrier) => {
   await using trial = await Trial.start(peer, carrier)
   const ask = idleWith(peer)
   // What is made only once, compiled code included.
-  for (let round = 0; round < 3; round++) await trial.connect(ask, { connections })
+  const connect = async () => {
+    for (let round = 0; round < rounds; round++) await trial.connect(ask, { connections })
+  }
+  await connect()
   const before = await trial.weigh()
-  await trial.connect(ask, { connections })
+  await connect()
   const { heapBytes } = await trial.weigh()
-  return (heapBytes - before.heapBytes) / connections
+  return (heapBytes - before.heapBytes) / (rounds * connections)
 })
 
 export default {

@@ -10,7 +10,7 @@ const clients = 200
 const storms = Math.ceil(options.seconds * 6)
 
 async function measure({ link, server: peer }: Pair): Promise<number> {
-  await using server = startChild<Command, Report>('./server.ts', { args: [peer] })
+  await using server = startChild<Command, Report>('./server.ts', { args: [peer, 'cuttable'] })
   await using herd = startChild<HerdCommand, HerdReport>('./herd.ts', { args: [link] })
   const [{ port }] = await Promise.all([server.hear('ready'), herd.hear('listening')])
   await herd.ask({ do: 'connect', port, clients }, 'connected')

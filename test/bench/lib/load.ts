@@ -70,7 +70,7 @@ async function obey(command: LoadCommand): Promise<void> {
       expected += command.events
       return arrive(0) // some may have come already
     case 'cycle':
-      await cycle(command)
+      await Promise.all(Array.from({ length: command.lines }, () => cycle(command)))
       return void send({ is: 'cycled' })
     case 'count':
       send({ is: 'total', events: total })

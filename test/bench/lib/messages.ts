@@ -39,14 +39,17 @@ export type LoadCommand =
     }
   /** Say so when so many more events have arrived. */
   | { readonly do: 'expect'; readonly events: number }
-  /** One after the other: a subscription, or a connection with one, until its first event. */
+  /** A subscription, or a connection with one, until its first event, and the next one then. */
   | {
       readonly do: 'cycle'
       readonly of: 'subscription' | 'connection'
       readonly port: number
       readonly opening: Opening
+      /** On each line. */
       readonly cycles: number
-      /** How many subscriptions begin, and end, together. */
+      /** How many do so at once, each on a connection of its own. */
+      readonly lines: number
+      /** How many subscriptions begin, and end, together on each. */
       readonly together: number
     }
   | { readonly do: 'count' }

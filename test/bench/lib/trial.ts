@@ -14,6 +14,14 @@ export interface Readers {
   readonly reads?: boolean
 }
 
+export interface CycleOptions {
+  readonly of: 'subscription' | 'connection'
+  /** How many connections do so at once; default 1. */
+  readonly lines?: number
+  /** How many subscriptions come and go together on each; default 1. */
+  readonly together?: number
+}
+
 export interface Weight {
   readonly heapBytes: number
   readonly rssBytes: number
@@ -73,10 +81,14 @@ export class Trial implements AsyncDisposable {
     await Promise.all([arrived, send()])
   }
 
-  /** Subscribes and unsubscribes, or connects and closes, so many times. */
-  async cycle(of: 'subscription' | 'connection', ask: Ask, cycles: number, together = 1): Promise<void> {
+  /** Subscribes and unsubscribes, or connects and closes, so many times in all. */
+  async cycle(ask: Ask, cycles: number, { of, lines = 1, together = 1 }: CycleOptions): Promise<void> {
     const opening = await this.#open(ask)
-    await this.#load.ask({ do: 'cycle', of, port: this.#port, opening, cycles, together }, 'cycled')
+    const port = this.#port
+    await this.#load.ask(
+      { do: 'cycle', of, port, opening, cycles: cycles / lines, lines, together },
+      'cycled',
+    )
   }
 
   /** The server's CPU time (user and system) while something is done, in microseconds. */

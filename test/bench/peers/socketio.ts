@@ -25,6 +25,7 @@ export const serve: Serve = server => {
   }
 
   io.on('connection', socket => {
+    socket.setMaxListeners(0)
     socket.on('subscribe', (ask: Ask, id: number) => void subscribe(socket, ask, id))
     socket.on('unsubscribe', () => void socket.leave('all'))
   })
