@@ -35,7 +35,7 @@ export class Grace {
       const overdue = new Overdue(resolve)
       this.#rota.add(overdue)
       const settled = () => {
-        overdue.waitNoLonger()
+        overdue.unlink()
         resolve(true)
       }
       promise.then(settled, settled)

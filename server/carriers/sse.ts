@@ -15,7 +15,7 @@ import { withLastEventId } from '../procedures/call.ts'
 import { callSubscription } from '../procedures/call-subscription.ts'
 import type { Origin } from '../procedures/present-error.ts'
 import { Subscription, type SubscriptionOwner, type SubscriptionTask } from '../procedures/subscription.ts'
-import type { Connection, Feeding } from '../session/connections.ts'
+import type { Connection, Feeding, Place } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { Outlet } from '../session/outlet.ts'
 import { EventStream, type EventStreamOwner } from './event-stream.ts'
@@ -32,6 +32,7 @@ export class SseConnection
   implements Connection, EventStreamOwner, HostListener, SubscriptionOwner, SubscriptionTask
 {
   readonly carrier = 'sse'
+  place: Place | null = null
   readonly path: string
   readonly tellPosition: boolean
   readonly tellLag: boolean

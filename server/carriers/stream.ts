@@ -17,7 +17,7 @@ import { streamPath } from '../../shared/protocol/stream.ts'
 import { findProcedure } from '../procedures/call.ts'
 import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import { Answers, MessageWriter, type Correspondent } from '../session/answers.ts'
-import type { Connection, Feeding } from '../session/connections.ts'
+import type { Connection, Feeding, Place } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { toRefusal } from '../session/frames.ts'
 import { parseRequest } from '../session/incoming.ts'
@@ -64,6 +64,7 @@ interface Malformed {
 
 export class StreamConnection implements Caller, Connection, Correspondent, HostListener {
   readonly carrier = 'stream'
+  place: Place | null = null
 
   readonly #head: RequestHead
   readonly #host: ResponseHost

@@ -1,6 +1,6 @@
 /**
  * Things by their ids: a list while there are few, in which looking is as quick. A `Map` in which as many come as go is
- * copied all the time (see rota.ts).
+ * copied all the time (see linked-list.ts).
  */
 import type { RequestId } from '../../shared/protocol/messages.ts'
 

@@ -1,6 +1,7 @@
 /** All open connections of one server: for its numbers, their age, its drain and its end. */
 import { settlesWithin } from '../grace.ts'
 import { sleep, type Clock, type Timer } from '../../shared/clock.ts'
+import { Link, LinkedList } from '../linked-list.ts'
 import type { Feeding } from '../topics/sink.ts'
 import type { Admission } from './admission.ts'
 
@@ -11,6 +12,8 @@ export interface Connection {
   readonly bufferedBytes: number
   /** True while it has a subscription or a call in hand. */
   readonly busy: boolean
+  /** Its place among the open ones, which keep it there. */
+  place: Place | null
   /** Those of its subscriptions that are pushed to. */
   feeding(): Iterable<Feeding>
   /**
@@ -26,6 +29,19 @@ export interface Connection {
   close(): Promise<void>
 }
 
+/** An open connection. */
+export class Place extends Link {
+  /** For the time at which it is to leave for its age. */
+  age: Timer | null = null
+
+  constructor(
+    readonly connection: Connection,
+    readonly address: string | null,
+  ) {
+    super()
+  }
+}
+
 /** Connections that were opened at one moment, after a deploy say, are not all to end at one moment, too. */
 const ageJitter = 0.2
 
@@ -33,11 +49,8 @@ const ageJitter = 0.2
 const leaveMs = 30_000
 
 export class Connections implements Iterable<Connection> {
-  /** With the address of each, for the limit. */
-  readonly #open = new Map<Connection, string | null>()
+  readonly #open = new LinkedList<Place>()
   readonly #admission: Admission
-  /** What they wait for to grow too old, where that is watched. */
-  readonly #ages = new Map<Connection, Timer>()
   readonly #maxAgeMs: number | undefined
   readonly #clock: Clock
   /** Those who wait for the moment in which nothing is in hand. */
@@ -55,43 +68,44 @@ export class Connections implements Iterable<Connection> {
    * @param address null for one that is not counted by address.
    */
   add(connection: Connection, address: string | null): void {
-    this.#open.set(connection, address)
+    const place = new Place(connection, address)
+    connection.place = place
+    this.#open.add(place)
     this.#admission.count(address, 1)
-    if (this.#maxAgeMs !== undefined) this.#watchAge(connection, this.#maxAgeMs)
+    if (this.#maxAgeMs !== undefined) this.#watchAge(place, this.#maxAgeMs)
   }
 
   /** The connection is gone, and everything of it has ended. */
   remove(connection: Connection): void {
-    const address = this.#open.get(connection)
-    if (address === undefined) return
-    this.#open.delete(connection)
-    this.#admission.count(address, -1)
-    this.#ages.get(connection)?.cancel()
-    this.#ages.delete(connection)
+    const { place } = connection
+    if (!place) return
+    connection.place = null
+    place.unlink()
+    place.age?.cancel()
+    this.#admission.count(place.address, -1)
     this.checkCalm()
   }
 
-  #watchAge(connection: Connection, maxAgeMs: number): void {
+  #watchAge(place: Place, maxAgeMs: number): void {
     const clock = this.#clock
+    const { connection } = place
     const old = () => {
-      this.#ages.set(
-        connection,
-        clock.after(leaveMs, () => void connection.close()), // never rejects
-      )
+      place.age = clock.after(leaveMs, () => void connection.close()) // never rejects
       connection.dismiss()
     }
-    this.#ages.set(connection, clock.after(maxAgeMs * (1 - ageJitter * clock.random()), old))
+    place.age = clock.after(maxAgeMs * (1 - ageJitter * clock.random()), old)
   }
 
-  [Symbol.iterator](): Iterator<Connection> {
-    return this.#open.keys()
+  /** None may leave while they are gone through. */
+  *[Symbol.iterator](): Iterator<Connection> {
+    for (const { connection } of this.#open) yield connection
   }
 
   /** Asks all that are open now to leave, one after another, evenly over so many milliseconds. */
   async dismiss(spreadMs: number): Promise<void> {
     const clock = this.#clock
     const startedAt = clock.now()
-    const leaving = [...this.#open.keys()]
+    const leaving = [...this]
     for (const [index, connection] of leaving.entries()) {
       const waitMs = startedAt + (spreadMs * index) / leaving.length - clock.now()
       if (waitMs > 0) await sleep(clock, waitMs)
@@ -117,11 +131,11 @@ export class Connections implements Iterable<Connection> {
   }
 
   async close(): Promise<void> {
-    await Promise.all(Array.from(this.#open.keys(), connection => connection.close()))
+    await Promise.all(Array.from(this, connection => connection.close()))
   }
 
   get #busy(): boolean {
-    for (const connection of this.#open.keys()) if (connection.busy) return true
+    for (const { busy } of this) if (busy) return true
     return false
   }
 }

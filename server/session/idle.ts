@@ -36,7 +36,7 @@ export class IdleWatch {
 
   /** Something is in hand that will last, or it is gone. */
   leave(peer: Idler): void {
-    peer.rest?.waitNoLonger()
+    peer.rest?.unlink()
     peer.rest = null
   }
 }

@@ -17,7 +17,7 @@ import type { SubscriptionDeps } from '../procedures/subscription.ts'
 import type { Feeding } from '../topics/sink.ts'
 import { Answers, MessageWriter, type Correspondent } from './answers.ts'
 import { answerCall } from './calls.ts'
-import type { Connection, Connections } from './connections.ts'
+import type { Connection, Connections, Place } from './connections.ts'
 import { Credits } from './credits.ts'
 import type { Guest } from './guest.ts'
 import { Identity, type Host } from './identity.ts'
@@ -67,6 +67,7 @@ export class Session
   readonly #identity: Identity
   /** How long the guest has to say who it is. */
   readonly #hello: Timer | null
+  place: Place | null = null
   rest: Rest | null = null
   /** Queries and mutations that have not been answered. */
   #calls = 0
@@ -180,7 +181,7 @@ export class Session
     this.#at = 'closed'
     this.#hello?.cancel()
     this.#identity[Symbol.dispose]()
-    this.waitNoLonger()
+    this.unlink()
     this.deps.idleWatch.leave(this)
     this.#gone?.abort() // before the subscriptions end: a procedure may wait for it, by its context
     this.#subscriptions.stopAll()

@@ -32,15 +32,15 @@ test('who has left is not called, not even when another of the same moment sends
   const [a, b, c, d] = [new Named('a'), new Named('b'), new Named('c'), new Named('d')] as const
   const rota: Rota<Named> = new Rota(100, clock, ({ name }) => {
     due.push(name)
-    c.waitNoLonger()
+    c.unlink()
     if (due.length === 1) rota.add(a)
   })
   for (const named of [a, b, c, d]) rota.add(named)
-  b.waitNoLonger()
+  b.unlink()
   await clock.advance(100)
   expect(due).toEqual(['a', 'd'])
   expect(clock.pending).toBe(1)
-  a.waitNoLonger()
+  a.unlink()
   await clock.advance(100) // its timer fires once more, and finds nobody
   expect(due).toEqual(['a', 'd'])
   expect(clock.pending).toBe(0)
@@ -85,7 +85,7 @@ test('a quiet peer is asked, and cut off if it stays quiet; one that answers is 
   peer('dead', false)
   const gone = peer('gone', false)
   await clock.advance(500)
-  gone.waitNoLonger()
+  gone.unlink()
   await clock.advance(1_600)
   expect(told).toEqual([
     'ping quick at 1000',
@@ -93,7 +93,7 @@ test('a quiet peer is asked, and cut off if it stays quiet; one that answers is 
     'cut off dead at 1100',
     'ping quick at 2050',
   ])
-  quick.waitNoLonger()
+  quick.unlink()
   await clock.advance(1_000)
   expect(clock.pending).toBe(0)
 })
