@@ -352,9 +352,9 @@ export function quote(value: unknown, maxLength = 60): string {
   return JSON.stringify(short)
 }
 
-/** The close codes that tell a client not to come back with the same request (RFC 6455 7.4, and 44xx of ours). */
-export function retryOfCloseCode(code: number): Retry {
+/** Whether a close code tells a client not to come back with the same request (RFC 6455 7.4, and 44xx of ours). */
+export function isFinalCloseCode(code: number): boolean {
   // 1002 protocol error, 1003 unsupported data, 1007 invalid payload, 1008 policy, 1009 too big, 1010 extension:
   // the same request would fail in the same way.
-  return /^(44..|100[23789]|1010)$/.test(String(code)) ? 'never' : 'resume'
+  return /^(44..|100[23789]|1010)$/.test(String(code))
 }

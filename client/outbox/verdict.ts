@@ -1,5 +1,6 @@
 /** What becomes of a mutation that was not answered with a result. */
-import { errorTable, isSluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
+import { isSluiceError } from '../../shared/errors.ts'
+import type { SluiceErrorData } from '../../shared/protocol/messages.ts'
 import type { ClientError } from '../transports/transport.ts'
 
 /** `again`: nobody knows whether it ran, or the server asks for patience. `closed`: the link is gone, not the wish. */
@@ -16,17 +17,15 @@ const passing = new Set([
 ])
 
 export function verdictOn(error: ClientError): Verdict {
-  const data = error.data as { code?: string; sluice?: { code?: string } } | null | undefined
-  if (data) return answered(data.code, data.sluice?.code)
+  const data = error.data as { code?: string; sluice?: Partial<SluiceErrorData> } | null | undefined
+  if (data) return answered(data.code, data.sluice)
   // Without a shape, no server of tRPC's has spoken: the connection was lost, or something in between has answered.
   return isSluiceError(error.cause) && error.cause.code === 'LINK_CLOSED' ? 'closed' : 'again'
 }
 
-function answered(code: string | undefined, ours: string | undefined): Verdict {
+function answered(code: string | undefined, ours: Partial<SluiceErrorData> | undefined): Verdict {
   // The server itself does not know what became of an earlier try: that is for a person to find out.
-  if (ours === 'OUTCOME_UNKNOWN') return 'refused'
-  if (ours !== undefined && Object.hasOwn(errorTable, ours)) {
-    return errorTable[ours as SluiceErrorCode].retry === 'never' ? 'refused' : 'again'
-  }
+  if (ours?.code === 'OUTCOME_UNKNOWN') return 'refused'
+  if (ours?.code !== undefined) return ours.retry ? 'again' : 'refused'
   return code !== undefined && passing.has(code) ? 'again' : 'refused'
 }

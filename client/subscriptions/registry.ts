@@ -3,9 +3,8 @@
  * again for one that broke by itself.
  */
 import { SluiceError } from '../../shared/errors.ts'
-import { retryOf } from '../../shared/retry.ts'
 import type { Timer } from '../../shared/clock.ts'
-import type { RequestId } from '../../shared/protocol/messages.ts'
+import type { RequestId, SluiceErrorData } from '../../shared/protocol/messages.ts'
 import type { Passenger, Vehicle } from '../connection/connection.ts'
 import { healthyAfterMs } from '../connection/machine.ts'
 import type { ResolvedOptions } from '../options.ts'
@@ -166,12 +165,11 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
         case 'error': {
           const { error } = message
           // What the server says about coming back; tRPC's own errors say nothing, and are final on every carrier.
-          const { sluice } = Object(error.data) as { sluice?: { code?: unknown } }
-          const retry = retryOf(sluice?.code)
-          if (retry === 'never') return finish(entry, error)
+          const { sluice } = Object(error.data) as { sluice?: Partial<SluiceErrorData> }
+          if (!sluice?.retry) return finish(entry, error)
           askLater([entry], error)
           // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
-          if (retry === 'elsewhere' && transport?.request) {
+          if (sluice.retry === 'elsewhere' && transport?.request) {
             vehicle.leave(new SluiceError('DRAINING', error.message, { cause: error }))
           }
           return

@@ -132,7 +132,7 @@ export function openEventResponse(
     } catch (thrown) {
       const error = toError(thrown)
       if (isSluiceError(error)) onError(error)
-      lose({ ...toLoss(error, 'An event could not be read'), retry: true })
+      lose(toLoss(error, 'An event could not be read'))
     }
   }
 

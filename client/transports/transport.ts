@@ -5,7 +5,6 @@
 import type { TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
-import { retryOf } from '../../shared/retry.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Hint, Via } from '../connection/machine.ts'
 import type { Flow } from '../subscriptions/inbox.ts'
@@ -122,9 +121,9 @@ export interface TransportReports {
   lost(loss: Loss): void
 }
 
-/** Whatever was thrown, as a loss: our own errors say themselves whether to come back, and all others pass. */
+/** Whatever was thrown, as a loss. It passes, unless this environment lacks what the next attempt would need, too. */
 export function toLoss(thrown: unknown, what: string): Loss {
-  if (isSluiceError(thrown)) return { why: thrown, retry: retryOf(thrown.code) !== 'never' }
+  if (isSluiceError(thrown)) return { why: thrown, retry: thrown.code !== 'TRANSPORT_UNAVAILABLE' }
   const cause = toError(thrown)
   return { why: new SluiceError('CONNECTION_LOST', `${what}: ${cause.message}`, { cause }), retry: true }
 }

@@ -1,6 +1,6 @@
 /** One WebSocket, from the attempt to open it to its loss. */
 import { concat } from '../../shared/codec/codec.ts'
-import { isSluiceError, retryOfCloseCode, SluiceError, toError } from '../../shared/errors.ts'
+import { isSluiceError, isFinalCloseCode, SluiceError, toError } from '../../shared/errors.ts'
 import {
   ping,
   pong,
@@ -115,7 +115,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     } catch (thrown) {
       const error = toError(thrown)
       onError(error)
-      return end({ ...toLoss(error, 'A message could not be read'), retry: true })
+      return end(toLoss(error, 'A message could not be read'))
     }
     // Characters of text, or bytes; nothing else has been decoded.
     const { length, byteLength = 0 } = frame as { readonly length?: number; readonly byteLength?: number }
@@ -153,7 +153,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
   const closed = ({ code, reason }: { readonly code: number; readonly reason: string }) => {
     const what = open ? 'was closed with' : 'could not be opened:'
     const message = `The WebSocket ${what} code ${code}${reason && `, ${JSON.stringify(reason)}`}.`
-    const retry = retryOfCloseCode(code) !== 'never'
+    const retry = !isFinalCloseCode(code)
     // A Sluice server gives the code of its error as the reason, and this is the only one for which it closes for good.
     const refused = reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
     const why = new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, {

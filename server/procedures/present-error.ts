@@ -11,7 +11,7 @@ import type { AnyTRPCRouter } from '@trpc/server'
 import { getHTTPStatusCodeFromError } from '@trpc/server/http'
 import { TRPC_ERROR_CODES_BY_KEY } from '@trpc/server/rpc'
 import type { TRPCErrorShape } from '@trpc/server/rpc'
-import { errorTable, isSluiceError, type SluiceError } from '../../shared/errors.ts'
+import { errorTable, isSluiceError, type SluiceError, type SluiceErrorCode } from '../../shared/errors.ts'
 import type { OperationKind, SluiceErrorData } from '../../shared/protocol/messages.ts'
 import { withConfig, withoutSubscriptions } from './router-view.ts'
 
@@ -35,7 +35,7 @@ export function toTRPCError(thrown: unknown): TRPCError {
   const cause = error.cause
   // A code that the application chose itself, when it wrapped the error, stands.
   if (!isSluiceError(cause) || error.code !== 'INTERNAL_SERVER_ERROR') return error
-  const code = trpcCodeOf(cause)
+  const code = entryOf(cause)?.trpc ?? error.code
   if (code === error.code) return error
   const translated = new TRPCError({ code, message: error.message, cause })
   translated.stack = error.stack
@@ -152,10 +152,9 @@ function withFormatter(router: AnyTRPCRouter, errorFormatter: Formatter): AnyTRP
   return withConfig(router, { errorFormatter, transformer })
 }
 
-function trpcCodeOf(error: SluiceError): TRPCError['code'] {
-  // An error of another copy of this package may have a code that this table does not know.
-  const entry: (typeof errorTable)[keyof typeof errorTable] | undefined = errorTable[error.code]
-  return entry?.trpc ?? 'INTERNAL_SERVER_ERROR'
+/** An error of another copy of this package may have a code that this table does not know. */
+function entryOf({ code }: SluiceError): (typeof errorTable)[SluiceErrorCode] | undefined {
+  return errorTable[code]
 }
 
 function withCode<S extends TRPCErrorShape>(shape: S, error: TRPCError): S {
@@ -168,6 +167,8 @@ function withCode<S extends TRPCErrorShape>(shape: S, error: TRPCError): S {
 
 function withSluice(shape: unknown, cause: unknown): unknown {
   if (!isSluiceError(cause) || typeof shape !== 'object' || shape === null) return shape
-  const sluice: SluiceErrorData = { code: cause.code, data: cause.data }
+  const { code, data } = cause
+  const retry = entryOf(cause)?.retry ?? 'never'
+  const sluice: SluiceErrorData = { code, ...(retry !== 'never' && { retry }), data }
   return { ...shape, data: { ...(shape as Partial<TRPCErrorShape>).data, sluice } }
 }

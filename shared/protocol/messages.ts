@@ -2,6 +2,7 @@
  * The one message protocol: tRPC's JSON-RPC-like messages, with our extensions beside them. Where tRPC
  * exports a type of its own, that one is used where it is needed. Wire: docs/wire.md, sections 1 to 4.
  */
+import type { Retry } from '../errors.ts'
 import type { Lag } from '../items.ts'
 import type { Credit } from './credit.ts'
 
@@ -46,8 +47,10 @@ export type ServerResult =
 export const ping = 'PING'
 export const pong = 'PONG'
 
-/** What `presentError` adds to `error.data` when a `SluiceError` is behind it. */
+/** What the server adds to `error.data` when a `SluiceError` is behind it. */
 export interface SluiceErrorData {
   readonly code: string
+  /** How to come back, for clients that do not know the code; left out where that does not help. */
+  readonly retry?: Exclude<Retry, 'never'>
   readonly data: Readonly<Record<string, unknown>>
 }

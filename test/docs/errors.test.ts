@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { errorTable, retryOfCloseCode } from '../../shared/errors.ts'
+import { errorTable, isFinalCloseCode } from '../../shared/errors.ts'
 
 const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')
 
@@ -20,6 +20,6 @@ test('close codes tell their story: 44xx never comes back, 45xx does', () => {
   for (const [code, { close, retry }] of Object.entries(errorTable)) {
     expect(close >= 4400 && close < 4600, code).toBe(true)
     if (close < 4500) expect(retry, code).toBe('never')
-    expect(retryOfCloseCode(close) === 'never', code).toBe(close < 4500)
+    expect(isFinalCloseCode(close), code).toBe(close < 4500)
   }
 })
