@@ -14,7 +14,7 @@ import { consumerOf } from './subscriptions/consumer.ts'
 import { createRegistry } from './subscriptions/registry.ts'
 import { createSubscription, type ResultObserver } from './subscriptions/subscription.ts'
 import type { Seat } from './tabs/seat.ts'
-import { openLazily, type CreateTransport } from './transports/lazy.ts'
+import { openLazily } from './transports/lazy.ts'
 import type { Transport, TransportReports } from './transports/transport.ts'
 import { openWebSocket } from './transports/websocket.ts'
 
@@ -49,13 +49,8 @@ export function sluiceLink<TRouter extends AnyRouter>(
 
   const create = (kind: TransportKind, reports: TransportReports): Transport => {
     if (kind === 'websocket') return openWebSocket(resolved, reports)
-    const load = async (): Promise<CreateTransport> => {
-      const code = kind === 'stream' ? import('./transports/stream.ts') : import('./transports/sse.ts')
-      const { createClimber, open } = await code
-      connection.climbBy(createClimber)
-      return open
-    }
-    return openLazily(kind, load, resolved, reports)
+    const code = kind === 'stream' ? import('./transports/stream.ts') : import('./transports/sse.ts')
+    return openLazily(kind, code, resolved, reports, create)
   }
 
   const connection = createConnection(

@@ -4,72 +4,96 @@
  * cursor to go on from, nothing is changed.
  */
 import { SluiceError } from '../../shared/errors.ts'
-import type { Clock, Timer } from '../../shared/clock.ts'
-import type { Transport, TransportReports } from '../transports/transport.ts'
+import type { Timer } from '../../shared/clock.ts'
+import type { ResolvedOptions } from '../options.ts'
+import type { CreateTransport, OpenTransport } from '../transports/lazy.ts'
+import type { Transport, TransportFactory, TransportReports } from '../transports/transport.ts'
 import type { TransportKind } from './machine.ts'
 
-export interface ClimberOptions {
-  readonly clock: Clock
-  /** How long the first try is put off, in milliseconds. */
-  readonly climbAfterMs: number
-  readonly create: (kind: TransportKind, reports: TransportReports) => Transport
-  /** Whether everybody could go on elsewhere from where they are. */
-  readonly isMovable: () => boolean
-  /** A better transport works; `takeOver` says who is told of it from now on, and `why` what becomes of the other. */
-  readonly reached: (
-    kind: TransportKind,
-    transport: Transport,
-    takeOver: (reports: TransportReports) => void,
-    why: SluiceError,
-  ) => void
+/** What a link's transports of this kind do beside their work, for as long as each of them is open. */
+export function climbing(kind: TransportKind, open: OpenTransport): CreateTransport {
+  return (options, reports, create) => {
+    const climber = createClimber(kind, options, reports, create)
+    const transport = open(options, {
+      ...reports,
+      opened() {
+        climber.start()
+        reports.opened()
+      },
+      lost(loss) {
+        climber.stop()
+        reports.lost(loss)
+      },
+    })
+    const close = () => {
+      climber.stop()
+      transport.close()
+    }
+    return { ...transport, close }
+  }
 }
 
 /** With each try, the next one is put off for twice as long, up to so many times the first. */
 const maxFactor = 128
 
-/** A better transport that has served for so many first delays was no flash in the pan. */
+/** Who has not been on a lesser transport for so many first delays did not climb in vain. */
 const steadyFactor = 5
 
 /** How long a candidate has to answer once it is open. */
 const answerMs = 2_000
 
-export interface Climber {
-  /** The connection works; these would be better, best first. */
-  watch(better: readonly TransportKind[]): void
-  /** The connection does not work, or is not needed. */
+/** What outlives a transport, for each link by its options. */
+interface Climb {
+  /** Those after which one soon fell down again. */
+  tries: number
+  /** When a lesser transport was last left. */
+  leftAt: number
+}
+
+const climbs = new WeakMap<ResolvedOptions, Climb>()
+
+interface Climber {
+  /** The lesser transport works. */
+  start(): void
+  /** It does no more, or is not needed. */
   stop(): void
 }
 
-export function createClimber({ clock, climbAfterMs, create, isMovable, reached }: ClimberOptions): Climber {
-  let better: readonly TransportKind[] = []
-  let tries = 0
+/** @param reports what the lesser transport reports to. */
+function createClimber(
+  kind: TransportKind,
+  options: ResolvedOptions,
+  reports: TransportReports,
+  create: TransportFactory,
+): Climber {
+  const { clock, climbAfterMs, transports } = options
+  const better = transports.slice(0, transports.indexOf(kind))
+  const climb: Climb = climbs.get(options) ?? { tries: 0, leftAt: Infinity }
+  climbs.set(options, climb)
   let timer: Timer | null = null
   let candidate: Transport | null = null
-  /** Since when there has been nothing better; null while there is. */
-  let bestSince: number | null = null
 
   const putOff = () => {
-    timer = clock.after(climbAfterMs * Math.min(2 ** tries, maxFactor), () => {
-      timer = null
-      if (!isMovable()) return putOff()
-      tries += 1
+    timer = clock.after(climbAfterMs * Math.min(2 ** climb.tries, maxFactor), () => {
+      if (!reports.movable()) return putOff()
+      climb.tries += 1
       attempt(better)
     })
   }
 
-  const attempt = ([kind, ...others]: readonly TransportKind[]): void => {
-    if (kind === undefined) return putOff()
+  const attempt = ([next, ...others]: readonly TransportKind[]): void => {
+    if (next === undefined) return putOff()
     const isCandidate = () => candidate === tried
-    let reports: TransportReports = {
+    let heeded: TransportReports = {
       opened() {
         if (isCandidate()) tried.probe('network', answerMs)
       },
       heard() {
         if (!isCandidate()) return
         candidate = null
-        if (isMovable()) {
+        if (reports.movable()) {
           const why = new SluiceError('CONNECTION_LOST', 'A better transport works again, and takes over.')
-          return reached(kind, tried, later => (reports = later), why)
+          return reports.replaced(tried, why, later => (heeded = later))
         }
         tried.close()
         putOff()
@@ -81,37 +105,34 @@ export function createClimber({ clock, climbAfterMs, create, isMovable, reached 
         candidate = null
         attempt(others)
       },
+      // It carries nothing yet.
+      movable: () => false,
+      replaced: () => {},
     }
-    const tried = create(kind, {
-      opened: () => reports.opened(),
-      heard: () => reports.heard(),
-      received: (message, size) => reports.received(message, size),
-      interrupted: (ids, loss) => reports.interrupted(ids, loss),
-      lost: loss => reports.lost(loss),
+    const tried = create(next, {
+      opened: () => heeded.opened(),
+      heard: () => heeded.heard(),
+      received: (message, size) => heeded.received(message, size),
+      interrupted: (ids, loss) => heeded.interrupted(ids, loss),
+      lost: loss => heeded.lost(loss),
+      movable: () => heeded.movable(),
+      replaced: (by, why, takeOver) => heeded.replaced(by, why, takeOver),
     })
     candidate = tried
   }
 
-  const stop = () => {
-    timer?.cancel()
-    timer = null
-    const stopped = candidate
-    candidate = null
-    stopped?.close()
-  }
-
   return {
-    watch(kinds) {
-      better = kinds
-      if (better.length === 0) {
-        stop()
-        bestSince ??= clock.now()
-        return
-      }
-      if (bestSince !== null && clock.now() - bestSince >= climbAfterMs * steadyFactor) tries = 0
-      bestSince = null
-      if (!timer && !candidate) putOff()
+    start() {
+      if (better.length === 0) return
+      if (clock.now() - climb.leftAt >= climbAfterMs * steadyFactor) climb.tries = 0
+      putOff()
     },
-    stop,
+    stop() {
+      climb.leftAt = clock.now()
+      timer?.cancel()
+      const stopped = candidate
+      candidate = null
+      stopped?.close()
+    },
   }
 }

@@ -7,8 +7,13 @@ import { SluiceError, toError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { Loss, Received, Transport, TransportReports } from '../transports/transport.ts'
-import type { Climber, ClimberOptions } from './climber.ts'
+import type {
+  Loss,
+  Received,
+  Transport,
+  TransportFactory,
+  TransportReports,
+} from '../transports/transport.ts'
 import { createLadder } from './ladder.ts'
 import { idle, step } from './machine.ts'
 import type { ConnectionEvent, ConnectionState, Hint, Reason, TransportKind } from './machine.ts'
@@ -65,13 +70,9 @@ export interface Connection extends Vehicle, ConnectionView {
   /** Why the application closed it, if it did. */
   readonly ended: SluiceError | null
   carry(...passengers: readonly Passenger[]): void
-  /** Looks for better transports from now on: for who has come down to a lesser one, which brings the code for it. */
-  climbBy(createClimber: (options: ClimberOptions) => Climber): void
   /** For good, and says why. */
   close(): SluiceError
 }
-
-export type TransportFactory = (kind: TransportKind, reports: TransportReports) => Transport
 
 /** How long a transport that we have left may take to bring the answers that are due. */
 const retireWithinMs = 10_000
@@ -100,9 +101,6 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   let stopListening: (() => void) | null = null
 
   const ladder = createLadder(options.transports)
-  let climber: Climber | null = null
-  /** The better transport that is about to be adopted. */
-  let adoptee: Transport | null = null
 
   /** Events that come up while one is dealt with wait for their turn. */
   const dispatch = (event: ConnectionEvent) => {
@@ -131,18 +129,12 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       timer = clock.after(after.until - clock.now(), () => dispatch({ type: 'due' }), { keepAlive: true })
     }
     if (after.at === 'closed') for (const passenger of passengers) passenger.dismissed?.(after.why)
-    if (move === 'adopt' && adoptee) {
-      board(adoptee)
-      tellOpened(adoptee)
-    }
     // Hints are of use only while there is a connection to look after: an idle link leaves nothing behind.
     if (isActive()) stopListening ??= listenForHints(hinted)
     else {
       stopListening?.()
       stopListening = null
     }
-    if (after.at === 'ready') climber?.watch(ladder.betterThan(after.transport))
-    else climber?.stop()
     if (after.at === 'waiting') mayRest()
     for (const listener of listeners) {
       try {
@@ -161,7 +153,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   const open = (kind: TransportKind) => {
     const opening: Transport = createTransport(
       kind,
-      reportsOf(kind, () => opening),
+      reportsOf(() => opening),
     )
     board(opening)
   }
@@ -198,7 +190,8 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   const isAwaited = (left: Transport) => passengers.some(passenger => passenger.awaitsAnswerOn?.(left))
 
   /** @param self the transport itself, which is not there yet when its reports are made. */
-  const reportsOf = (kind: TransportKind, self: () => Transport, heard = false): TransportReports => {
+  const reportsOf = (self: () => Transport): TransportReports => {
+    let heard = false
     // A replaced transport may still call back: what it says counts only as long as it is the one.
     const isCurrent = () => transport === self()
     return {
@@ -209,8 +202,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       },
       heard() {
         heard = true
-        const via = self().kind
-        if (via !== 'tab') ladder.worked(via)
+        ladder.worked(self().kind)
         if (isCurrent()) dispatch({ type: 'heard' })
       },
       received: (message, size) => received(self(), message, size),
@@ -218,10 +210,19 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
         if (isCurrent()) for (const passenger of passengers) passenger.interrupted?.(ids, loss)
       },
       lost(loss) {
-        const others = loss.unsupported && ladder.bar(kind)
-        if (!others && !heard && self().kind !== 'tab') ladder.failed()
+        const others = ladder.lost(self().kind, heard, loss)
         if (!isCurrent()) return retiring.get(self())?.(loss.why)
         dispatch({ type: 'lost', ...loss, ...(others && { retry: true, atOnce: true }) })
+      },
+      movable: () => passengers.every(({ movable }) => movable !== false),
+      replaced(by, why, takeOver) {
+        const reports = reportsOf(() => by)
+        takeOver(reports)
+        dispatch({ type: 'better', transport: by.kind, why })
+        if (state.at !== 'ready') return by.close() // somebody who was told of it has ended all
+        board(by)
+        tellOpened(by)
+        reports.heard()
       },
     }
   }
@@ -294,19 +295,6 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     mayRest,
     leave: why => dispatch({ type: 'reconnect', why }),
     nextId: () => (lastId += 1),
-    climbBy(createClimber) {
-      climber ??= createClimber({
-        ...options,
-        create: createTransport,
-        isMovable: () => passengers.every(({ movable }) => movable !== false),
-        reached(kind, better, takeOver, why) {
-          takeOver(reportsOf(kind, () => better, true))
-          ladder.worked(kind)
-          adoptee = better
-          dispatch({ type: 'better', transport: kind, why })
-        },
-      })
-    },
     close() {
       ended ??= new SluiceError('LINK_CLOSED', 'The link was closed.')
       stayUp()

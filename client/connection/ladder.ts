@@ -3,19 +3,21 @@
  * attempts alternate between all of them, so that a server that was merely down is found again by either. What worked
  * is remembered; the way back up is climber.ts's.
  */
+import type { Loss } from '../transports/transport.ts'
 import type { TransportKind, Via } from './machine.ts'
 
 export interface Ladder {
   /** The transport for the next attempt. */
   choose(): TransportKind
   /** Something was received on this transport. */
-  worked(kind: TransportKind): void
-  /** An attempt ended before anything was received. */
-  failed(): void
-  /** The server, or somebody on the way, has said that there is no such transport; false if there is no other, either. */
-  bar(kind: TransportKind): boolean
-  /** Those that would be better than this one, best first: none where another tab looks after that. */
-  betterThan(via: Via): readonly TransportKind[]
+  worked(via: Via): void
+  /**
+   * This one is lost.
+   *
+   * @param heard whether anything was received on it before.
+   * @returns whether there is no such transport, but another.
+   */
+  lost(via: Via, heard: boolean, loss: Pick<Loss, 'unsupported'>): boolean
 }
 
 /** Failures in a row until the attempts alternate: few for a transport that has never worked here. */
@@ -24,38 +26,35 @@ const patienceUnproven = 2
 const patienceProven = 5
 
 /** @param kinds best first. */
-export function createLadder(kinds: readonly [TransportKind, ...TransportKind[]]): Ladder {
-  /** Never all of them. */
-  const barred = new Set<TransportKind>()
-  /** The last one on which something was received. */
-  let proven: TransportKind | null = null
+export function createLadder(kinds: readonly TransportKind[]): Ladder {
+  /** What there is to choose from: first the last one on which something was received, then the others, best first. */
+  let order = kinds
+  /** Whether the first of them is one. */
+  let proven = false
   /** In a row, on whatever transport. */
   let failures = 0
-  const othersThan = (kind: TransportKind | null) => kinds.filter(one => one !== kind && !barred.has(one))
   return {
     choose() {
-      const preferred = proven ?? othersThan(null)[0] ?? kinds[0]
       const turn = failures - (proven ? patienceProven : patienceUnproven)
-      if (turn < 0) return preferred
-      const order = [...othersThan(preferred), preferred]
-      return order[turn % order.length] ?? preferred
+      return order[turn < 0 ? 0 : (turn + 1) % order.length] as TransportKind // there always is one
     },
-    worked(kind) {
-      barred.delete(kind)
-      proven = kind
+    worked(via) {
+      if (via === 'tab') return // another tab looks after that
+      order = [via, ...kinds.filter(one => one !== via && order.includes(one))]
+      proven = true
       failures = 0
     },
-    failed() {
-      failures += 1
+    lost(via, heard, { unsupported }) {
+      const others = order.filter(one => one !== via)
+      if (unsupported && others.length > 0) {
+        if (order[0] === via) proven = false
+        order = others
+        // Who had come down to it goes on to the next, and not up again first.
+        failures = Math.max(failures, patienceUnproven)
+        return true
+      }
+      if (!heard && via !== 'tab') failures += 1
+      return false
     },
-    bar(kind) {
-      if (othersThan(kind).length === 0) return false
-      barred.add(kind)
-      if (proven === kind) proven = null
-      // Who had come down to it goes on to the next, and not up again first.
-      failures = Math.max(failures, patienceUnproven)
-      return true
-    },
-    betterThan: via => (via === 'tab' ? [] : kinds.slice(0, kinds.indexOf(via))),
   }
 }

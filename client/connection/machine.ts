@@ -83,7 +83,7 @@ export type ConnectionEvent =
   | { readonly type: 'due' }
   | { readonly type: 'hint'; readonly hint: Hint; readonly why: Reason }
   /** A better transport works, and is to be used instead. */
-  | { readonly type: 'better'; readonly transport: TransportKind; readonly why: Reason }
+  | { readonly type: 'better'; readonly transport: Via; readonly why: Reason }
   /** The server asked to be left for another connection. `spread`: the moment was chosen at random already. */
   | { readonly type: 'reconnect'; readonly why: Reason; readonly spread?: boolean }
   /** The application wants no more of it. */
@@ -98,8 +98,6 @@ export type Move =
   | 'abandon'
   /** Close it when it has brought the answers that are still due. */
   | 'retire'
-  /** Use the better one from now on, and close this one as `retire` does. */
-  | 'adopt'
   /** Make sure that the peer still answers. */
   | 'probe'
 
@@ -175,7 +173,7 @@ export function step(
       return at === 'waiting' ? open(attempt) : [state]
     case 'better':
       if (at !== 'ready') return [state]
-      return [{ at, since: now, transport: event.transport, attempt: 0, heard: true }, 'adopt']
+      return [{ at, since: now, transport: event.transport, attempt: 0, heard: true }, 'retire']
     case 'hint':
       if (at === 'ready') return [state, 'probe']
       if (at === 'waiting' && now >= state.notBefore) return open(attempt)

@@ -3,12 +3,12 @@
  * there and the user stays the same. A page that goes away leaves at once, and comes back when it needs to.
  */
 import { SluiceError, toError } from '../../shared/errors.ts'
-import type { Connection, TransportFactory } from '../connection/connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import type { TransportKind } from '../connection/machine.ts'
 import type { SendRequest } from '../http.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Registry } from '../subscriptions/registry.ts'
-import type { Transport, TransportReports } from '../transports/transport.ts'
+import type { Transport, TransportFactory, TransportReports } from '../transports/transport.ts'
 import { Group } from './group.ts'
 import { watchPage } from './page.ts'
 

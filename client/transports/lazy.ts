@@ -4,22 +4,28 @@
  */
 import type { TransportKind } from '../connection/machine.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { toLoss, type Transport, type TransportReports } from './transport.ts'
+import { toLoss, type Transport, type TransportFactory, type TransportReports } from './transport.ts'
 
-export type CreateTransport = (options: ResolvedOptions, reports: TransportReports) => Transport
+export type OpenTransport = (options: ResolvedOptions, reports: TransportReports) => Transport
 
-/** Begins to load at once. */
-export function openLazily(
-  kind: TransportKind,
-  load: () => Promise<CreateTransport>,
+/** @param create makes others beside it, to see whether they work. */
+export type CreateTransport = (
   options: ResolvedOptions,
   reports: TransportReports,
+  create: TransportFactory,
+) => Transport
+
+/** @param loading the module of the transport. */
+export function openLazily(
+  kind: TransportKind,
+  loading: Promise<{ readonly open: CreateTransport }>,
+  options: ResolvedOptions,
+  reports: TransportReports,
+  create: TransportFactory,
 ): Transport {
   const { clock, connectTimeoutMs } = options
   let transport: Transport | null = null
   let over = false
-  /** What is to be done when the code has come. */
-  const waiting: ((transport: Transport) => void)[] = []
 
   const close = () => {
     over = true
@@ -34,17 +40,18 @@ export function openLazily(
   const timer = clock.after(connectTimeoutMs, () =>
     fail(new Error(`it did not come within ${connectTimeoutMs} ms.`)),
   )
-  load().then(create => {
-    if (over) return
-    timer.cancel()
-    transport = create(options, reports)
-    for (const use of waiting) use(transport)
-  }, fail)
-
+  // The first to be called when the code has come; those that wait for it meanwhile follow in their order.
+  loading
+    .then(({ open }) => {
+      if (over) return
+      timer.cancel()
+      transport = open(options, reports, create)
+    })
+    .catch(fail)
   const whenLoaded = (use: (transport: Transport) => void) => {
-    if (transport) use(transport)
-    else waiting.push(use)
+    loading.then(() => transport && use(transport)).catch(fail)
   }
+
   return {
     kind,
     request: null, // queries and mutations are HTTP requests of their own

@@ -5,15 +5,16 @@
  */
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import { SluiceError } from '../../shared/errors.ts'
+import { climbing } from '../connection/climber.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { EventResponse } from './event-response.ts'
 import { openSseStream } from './sse-stream.ts'
 import type { Loss, Transport, TransportReports } from './transport.ts'
 
 /** Who uses this looks for something better. */
-export { createClimber } from '../connection/climber.ts'
+export const open = climbing('sse', openSse)
 
-export function open(options: ResolvedOptions, reports: TransportReports): Transport {
+function openSse(options: ResolvedOptions, reports: TransportReports): Transport {
   const streams = new Map<RequestId, EventResponse>()
   let opened = false
   let heard = false

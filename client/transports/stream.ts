@@ -13,6 +13,7 @@
  */
 import { SluiceError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
+import { climbing } from '../connection/climber.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { EventResponse } from './event-response.ts'
@@ -32,9 +33,6 @@ import {
 import type { Facts } from './stream-plan.ts'
 import { openStreamResponse } from './stream-response.ts'
 import type { AskedSubscription, Loss, Received, Transport, TransportReports } from './transport.ts'
-
-/** Who uses this looks for something better. */
-export { createClimber } from '../connection/climber.ts'
 
 /** What is learnt of the way to the server, and outlives a transport. */
 interface StreamPath {
@@ -82,7 +80,10 @@ interface Response {
   brought: boolean
 }
 
-export function open(options: ResolvedOptions, reports: TransportReports): Transport {
+/** Who uses this looks for something better. */
+export const open = climbing('stream', openStream)
+
+function openStream(options: ResolvedOptions, reports: TransportReports): Transport {
   const path: StreamPath = paths.get(options) ?? { heldBack: 'no' }
   paths.set(options, path)
   const { clock, connectTimeoutMs, onError } = options

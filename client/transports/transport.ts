@@ -6,7 +6,7 @@ import type { TRPCClientError } from '@trpc/client'
 import type { AnyRouter } from '@trpc/server'
 import { isSluiceError, SluiceError, toError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
-import type { Hint, Via } from '../connection/machine.ts'
+import type { Hint, TransportKind, Via } from '../connection/machine.ts'
 import type { Flow } from '../subscriptions/inbox.ts'
 
 export type ClientError = TRPCClientError<AnyRouter>
@@ -119,7 +119,17 @@ export interface TransportReports {
   /** These subscriptions broke together while the transport goes on; they have to be asked for again. */
   interrupted(ids: readonly RequestId[], loss: Loss): void
   lost(loss: Loss): void
+  /** Whether all that it carries could go on over another transport from where it is. */
+  movable(): boolean
+  /**
+   * A better one works, and takes its place.
+   *
+   * @param takeOver told to whom the better one reports from now on.
+   */
+  replaced(by: Transport, why: SluiceError, takeOver: (reports: TransportReports) => void): void
 }
+
+export type TransportFactory = (kind: TransportKind, reports: TransportReports) => Transport
 
 /** Whatever was thrown, as a loss. It passes, unless this environment lacks what the next attempt would need, too. */
 export function toLoss(thrown: unknown, what: string): Loss {

@@ -28,8 +28,8 @@ describe('what a page loads', () => {
   // What is reached, and little more: who adds to it is to know by how much.
   test('for the link over a WebSocket, and for the stream where there is none, does not grow unnoticed', () => {
     expect(ours.first - bare.first).toBeLessThan(8_000)
-    expect(ours.later['stream']).toBeLessThan(5_750)
-    expect(ours.later['sse']).toBeLessThan(3_900)
+    expect(ours.later['stream']).toBeLessThan(5_850)
+    expect(ours.later['sse']).toBeLessThan(3_950)
     expect(ours.later['http-requests']).toBeLessThan(1_950)
   })
 

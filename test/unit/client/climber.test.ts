@@ -1,7 +1,9 @@
 import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
-import { createClimber } from '../../../client/connection/climber.ts'
+import { climbing } from '../../../client/connection/climber.ts'
 import type { TransportKind } from '../../../client/connection/machine.ts'
+import { resolveOptions } from '../../../client/options.ts'
+import type { OpenTransport } from '../../../client/transports/lazy.ts'
 import type { Transport, TransportReports } from '../../../client/transports/transport.ts'
 import { SluiceError } from '../../../shared/errors.ts'
 
@@ -14,47 +16,61 @@ interface Candidate {
   closed: boolean
 }
 
+/** A link whose lesser transports open when the test says so, and whose better ones are the test's, too. */
 function create() {
   const clock = createFakeClock()
   const tried: Candidate[] = []
-  const reached: TransportKind[] = []
+  const reached: Transport['kind'][] = []
   const told: string[] = []
   const page = { movable: true }
-  const climber = createClimber({
+  const options = resolveOptions({
+    url: 'http://a',
+    WebSocket: Object as never,
     clock,
     climbAfterMs: 1_000,
-    isMovable: () => page.movable,
-    create(kind, reports) {
-      const candidate: Candidate = { kind, reports, probed: false, closed: false }
+  })
+  const silent: Omit<Transport, 'kind' | 'probe' | 'close'> = {
+    request: null,
+    subscribe: () => {},
+    unsubscribe: () => {},
+  }
+  const reports: TransportReports = {
+    opened: () => {},
+    heard: () => {},
+    received: (message, size) => told.push(`${message.type} ${size}`),
+    interrupted: () => {},
+    lost: () => told.push('lost'),
+    movable: () => page.movable,
+    replaced(by, _, takeOver) {
+      reached.push(by.kind)
+      takeOver(reports)
+    },
+  }
+  /** One is used, and works; returns its end. */
+  const climb = (kind: TransportKind) => {
+    const open: OpenTransport = (_, { opened }) => {
+      queueMicrotask(opened)
+      return { ...silent, kind, probe: () => {}, close: () => {} }
+    }
+    const { close } = climbing(kind, open)(options, reports, (better, itsReports) => {
+      const candidate: Candidate = { kind: better, reports: itsReports, probed: false, closed: false }
       tried.push(candidate)
-      const transport: Transport = {
-        kind,
-        request: null,
-        subscribe: () => {},
-        unsubscribe: () => {},
+      return {
+        ...silent,
+        kind: better,
         probe: () => (candidate.probed = true),
         close: () => (candidate.closed = true),
       }
-      return transport
-    },
-    reached(kind, _transport, takeOver) {
-      reached.push(kind)
-      takeOver({
-        opened: () => {},
-        heard: () => {},
-        received: (message, size) => told.push(`${message.type} ${size}`),
-        interrupted: () => {},
-        lost: () => told.push('lost'),
-      })
-    },
-  })
+    })
+    return close
+  }
   const last = () => tried.at(-1) as Candidate // one was tried
-  return { clock, tried, reached, told, page, climber, last }
+  return { clock, tried, reached, told, page, climb, last }
 }
 
 test('a better transport takes over once it has answered, and not when it has merely opened', async () => {
-  const { clock, reached, told, climber, last } = create()
-  climber.watch(['websocket'])
+  const { clock, reached, told, climb, last } = create()
+  climb('stream')
   await clock.advance(1_000)
   last().reports.opened()
   expect([last().probed, reached]).toEqual([true, []])
@@ -67,8 +83,8 @@ test('a better transport takes over once it has answered, and not when it has me
 })
 
 test('the best is tried first, then the next best, and each round is put off for twice as long', async () => {
-  const { clock, tried, climber, last } = create()
-  climber.watch(['websocket', 'stream'])
+  const { clock, tried, climb, last } = create()
+  climb('sse')
   const rounds: number[] = []
   for (let round = 0; round < 9; round++) {
     const before = clock.now()
@@ -82,9 +98,9 @@ test('the best is tried first, then the next best, and each round is put off for
 })
 
 test('while somebody cannot be moved nothing is tried, and what has answered meanwhile is let go', async () => {
-  const { clock, tried, reached, page, climber, last } = create()
+  const { clock, tried, reached, page, climb, last } = create()
   page.movable = false
-  climber.watch(['websocket'])
+  climb('stream')
   await clock.advance(5_000)
   expect(tried).toEqual([])
   page.movable = true
@@ -95,33 +111,40 @@ test('while somebody cannot be moved nothing is tried, and what has answered mea
 })
 
 test('a connection that is lost takes its candidate with it, and leaves no timer', async () => {
-  const { clock, tried, climber, last } = create()
-  climber.watch(['websocket'])
+  const { clock, tried, climb, last } = create()
+  const close = climb('stream')
   await clock.advance(1_000)
-  climber.stop()
+  close()
   expect([last().closed, clock.pending]).toEqual([true, 0])
   last().reports.heard()
-  climber.watch(['websocket'])
-  climber.stop()
-  expect([tried.length, clock.pending]).toEqual([1, 0])
+  climb('stream')()
+  await clock.advance(0)
+  expect(tried).toHaveLength(1)
+})
+
+test('over the best there is nothing to try', async () => {
+  const { clock, climb } = create()
+  climb('websocket')
+  await clock.advance(0)
+  expect(clock.pending).toBe(0)
 })
 
 test('who fell down again soon after it had climbed waits longer than the first time', async () => {
-  const { clock, tried, climber, last } = create()
-  climber.watch(['websocket'])
+  const { clock, tried, climb, last } = create()
+  const first = climb('stream')
   await clock.advance(1_000)
   last().reports.heard()
-  climber.watch([])
+  first()
   await clock.advance(1_000)
-  climber.watch(['websocket'])
+  const second = climb('stream')
   await clock.advance(1_000)
   expect(tried).toHaveLength(1)
   await clock.advance(1_000)
   expect(tried).toHaveLength(2)
   last().reports.heard()
-  climber.watch([])
+  second()
   await clock.advance(5_000) // it has served well
-  climber.watch(['websocket'])
+  climb('stream')
   await clock.advance(1_000)
   expect(tried).toHaveLength(3)
 })

@@ -233,6 +233,25 @@ describe('a connection', () => {
     expect([at(), made.length]).toEqual(['opening', 2])
   })
 
+  test('a better transport that works takes the place of the one that is there, and says from then on what comes', async () => {
+    const { connection, clock, told, last, at } = create()
+    connection.want()
+    const old = last()
+    old.reports.opened()
+    const better = new Fake('websocket', old.reports)
+    old.reports.replaced(better.transport, cut.why, later =>
+      queueMicrotask(() => later.received({ type: 'stopped', id: 1 })),
+    )
+    await clock.advance(0)
+    old.reports.received({ type: 'stopped', id: 1 })
+    old.reports.lost(cut)
+    expect(connection.get()).toMatchObject({ at: 'ready', transport: 'websocket' })
+    expect([old.closed, better.closed]).toEqual([true, false])
+    expect(told).toEqual(['board', 'opened', 'left', 'lost', 'board', 'opened', 'stopped'])
+    connection.close()
+    expect([at(), better.closed]).toEqual(['closed', true])
+  })
+
   test('hands complaints, and what its listeners throw, to onError', () => {
     const { connection, told, last, at } = create()
     connection.subscribe(() => {

@@ -5,12 +5,14 @@ import type { TransportKind } from '../../../client/connection/machine.ts'
 
 const ladderOfAll = () => createLadder(['websocket', 'stream', 'sse'])
 
+const bar = (ladder: Ladder, kind: TransportKind) => ladder.lost(kind, false, { unsupported: true })
+
 /** The transports of so many attempts that all fail. */
 function failing(ladder: Ladder, attempts: number): TransportKind[] {
   const kinds: TransportKind[] = []
   for (let i = 0; i < attempts; i++) {
     kinds.push(ladder.choose())
-    ladder.failed()
+    ladder.lost('websocket', false, {})
   }
   return kinds
 }
@@ -20,13 +22,11 @@ test('tries the best twice, and then alternates until something works', () => {
   expect(kinds).toEqual(['websocket', 'websocket', 'stream', 'sse', 'websocket', 'stream', 'sse'])
 })
 
-test('stays with what worked, and knows what would be better', () => {
+test('stays with what worked', () => {
   const fallen = ladderOfAll()
   failing(fallen, 2)
   fallen.worked('sse')
   expect(fallen.choose()).toBe('sse')
-  expect(fallen.betterThan('sse')).toEqual(['websocket', 'stream'])
-  expect(fallen.betterThan('websocket')).toEqual([])
 })
 
 test('has more patience with what has worked before: servers restart', () => {
@@ -38,11 +38,11 @@ test('has more patience with what has worked before: servers restart', () => {
 test('leaves out at once what there is not, until it works after all', () => {
   const ladder = ladderOfAll()
   ladder.worked('stream')
-  expect(ladder.bar('stream')).toBe(true)
+  expect(bar(ladder, 'stream')).toBe(true)
   expect(failing(ladder, 4)).toEqual(['sse', 'websocket', 'sse', 'websocket'])
   ladder.worked('stream')
   expect(ladder.choose()).toBe('stream')
-  expect(createLadder(['stream']).bar('stream')).toBe(false)
+  expect(bar(createLadder(['stream']), 'stream')).toBe(false)
 })
 
 test('with one transport there is nothing to choose', () => {
@@ -62,8 +62,8 @@ test('whatever happened before, each transport that is not barred is tried withi
         if (what === 'worked') {
           ladder.worked(kind)
           usable.add(kind)
-        } else if (what === 'failed') ladder.failed()
-        else if (ladder.bar(kind)) usable.delete(kind)
+        } else if (what === 'failed') ladder.lost(kind, false, {})
+        else if (bar(ladder, kind)) usable.delete(kind)
       }
       expect(new Set(failing(ladder, 8))).toEqual(usable)
     }),

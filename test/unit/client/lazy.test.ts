@@ -2,7 +2,12 @@ import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
 import { resolveOptions } from '../../../client/options.ts'
 import { openLazily, type CreateTransport } from '../../../client/transports/lazy.ts'
-import type { AskedSubscription, Loss, TransportReports } from '../../../client/transports/transport.ts'
+import type {
+  AskedSubscription,
+  Loss,
+  Transport,
+  TransportReports,
+} from '../../../client/transports/transport.ts'
 
 const asked = (id: number) => ({ id, path: 'onRoom' }) as AskedSubscription // the rest is passed on unread
 
@@ -17,18 +22,20 @@ function create() {
     received: message => told.push(message.type),
     interrupted: () => told.push('interrupted'),
     lost: loss => losses.push(loss),
+    movable: () => true,
+    replaced: () => {},
   }
-  let come: (create: CreateTransport) => void = () => {}
+  let come: (code: { open: CreateTransport }) => void = () => {}
   let fail: (error: Error) => void = () => {}
-  const code = new Promise<CreateTransport>((resolve, reject) => {
+  const code = new Promise<{ open: CreateTransport }>((resolve, reject) => {
     come = resolve
     fail = reject
   })
   const options = resolveOptions({ url: 'http://a', clock, connectTimeoutMs: 1_000 })
-  const transport = openLazily('stream', () => code, options, reports)
+  const transport: Transport = openLazily('stream', code, options, reports, () => transport)
   /** The code comes, and makes a transport that writes down what it is told. */
   const load = async () => {
-    come((_, inner) => {
+    const open: CreateTransport = (_, inner) => {
       inner.opened()
       return {
         kind: 'stream',
@@ -38,7 +45,8 @@ function create() {
         probe: hint => told.push(`probe ${hint}`),
         close: () => told.push('close'),
       }
-    })
+    }
+    come({ open })
     await code
   }
   return { clock, transport, load, fail, told, losses }
@@ -52,8 +60,8 @@ test('what is asked for and taken back while its code is loaded is so when it ha
   await load()
   transport.subscribe(asked(3))
   transport.unsubscribe(2)
-  transport.probe('visible', 2_000)
   await clock.advance(5_000)
+  transport.probe('visible', 2_000)
   transport.close()
   expect(told).toEqual([
     'opened',

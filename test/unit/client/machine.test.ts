@@ -26,6 +26,7 @@ class Owner {
   carryOut(before: ConnectionState, after: ConnectionState, move: Move | undefined): void {
     if (move && this.transport === 'none') throw new Error(`nothing to ${move}`)
     if (move === 'abandon' || move === 'retire') this.transport = 'none'
+    if (move === 'retire' && after.at === 'ready') this.transport = 'held' // the better one
     if (after === before) return
     if (before.at === 'waiting') this.timer = null
     if (after.at === 'opening') {
