@@ -47,7 +47,6 @@ export function createWatchdog({
   onSilent,
 }: WatchdogOptions): Watchdog {
   let lastHeard = clock.now()
-  let heardSinceAsked = false
   /** Until when a question of ours may go unanswered; Infinity while there is none. */
   let answerUntil = Infinity
   let timer: Timer | undefined
@@ -68,17 +67,14 @@ export function createWatchdog({
     isOverdue: () => clock.now() - lastHeard >= heartbeatMs,
     heard() {
       lastHeard = clock.now()
-      heardSinceAsked = true
+      answerUntil = Infinity
     },
     probe(withinMs, verdict = onSilent) {
       const now = clock.now()
-      const owedUntil = heardSinceAsked ? Infinity : answerUntil
       ask?.()
-      heardSinceAsked = false
-      answerUntil = Math.min(now + withinMs, owedUntil)
+      answerUntil = Math.min(now + withinMs, answerUntil)
       set(answerUntil - now, () => {
-        answerUntil = Infinity
-        if (heardSinceAsked) watch()
+        if (answerUntil === Infinity) watch()
         else verdict()
       })
     },
@@ -87,10 +83,13 @@ export function createWatchdog({
     },
   }
   if (firstWordMs === undefined || heartbeatMs === Infinity) watch()
-  else
+  else {
+    // As if it had been asked already.
+    answerUntil = lastHeard + heartbeatTimeoutMs
     set(firstWordMs, () => {
-      if (heardSinceAsked) watch()
-      else watchdog.probe(heartbeatTimeoutMs - firstWordMs)
+      if (answerUntil === Infinity) watch()
+      else watchdog.probe(heartbeatTimeoutMs)
     })
+  }
   return watchdog
 }
