@@ -1,5 +1,4 @@
 /** One WebSocket, from the attempt to open it to its loss. */
-import { concat } from '../../shared/codec/codec.ts'
 import { isSluiceError, isFinalCloseCode, SluiceError, toError } from '../../shared/errors.ts'
 import {
   ping,
@@ -15,14 +14,6 @@ import type { AskedInput, Loss, Received, Transport, TransportReports } from './
 import { toWebSocketUrl } from './url.ts'
 import type { RefusedUpgrade } from './refused-upgrade.ts'
 import { createWatchdog, type Watchdog } from './watchdog.ts'
-
-/** A message that waits to be sent. */
-interface Outgoing {
-  /** Of a subscription that is asked for, and may be taken back before that is sent. */
-  readonly id: RequestId | undefined
-  /** JSON, or what the codec made of it. */
-  readonly frame: string | Uint8Array
-}
 
 /** Messages in one frame. A server may refuse more than 1,000: who resumes that many sends several frames. */
 const maxBatchLength = 500
@@ -42,8 +33,11 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
   let heard = false
   /** Whether messages go in binary: once a binary frame of the server's has said that it understands. */
   let binary = false
-  /** Sent together, in one frame, at the end of the turn in which the first of them was asked for. */
-  let outgoing: Outgoing[] = []
+  /**
+   * Sent together, in one frame, at the end of the turn in which the first of them was asked for: as JSON, or as the
+   * codec has written them. By its id what asks for a subscription, which may be taken back before it is sent.
+   */
+  const outgoing = new Map<RequestId | ClientMessage, string | Uint8Array>()
 
   const connectTimer = clock.after(connectTimeoutMs, () => {
     const why = new SluiceError(
@@ -169,17 +163,23 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     if (over) return
     // Each by itself and now, so that a value that cannot be encoded costs its own request only.
     const frame = binary && codec ? codec.formatFor(path).encode(message) : JSON.stringify(message)
-    const id = message.method === 'subscription' ? message.id : undefined
-    if (outgoing.push({ id, frame }) === 1) queueMicrotask(flush)
+    outgoing.set(message.method === 'subscription' ? message.id : message, frame)
+    if (outgoing.size === 1) queueMicrotask(flush)
   }
 
   const flush = () => {
     if (!open) return
-    const frames = outgoing.map(({ frame }) => frame)
-    outgoing = []
+    const frames = [...outgoing.values()]
+    outgoing.clear()
     for (let from = 0; from < frames.length; from += maxBatchLength) {
       socket?.send(join(frames.slice(from, from + maxBatchLength)))
     }
+  }
+
+  /** Several messages as one frame; all of a kind. */
+  const join = (frames: readonly (string | Uint8Array)[]) => {
+    if (binary && codec) return codec.join(frames as readonly Uint8Array[])
+    return frames.length === 1 ? (frames[0] as string) : `[${frames.join(',')}]`
   }
 
   const silent = (atOnce = false) => {
@@ -215,9 +215,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     },
     grant: (id, events) => send({ id, method: 'subscription.credit', params: { events } }),
     unsubscribe(id) {
-      const others = outgoing.filter(message => message.id !== id)
-      if (others.length === outgoing.length) send({ id, method: 'subscription.stop' })
-      else outgoing = others
+      if (!outgoing.delete(id)) send({ id, method: 'subscription.stop' })
     },
     probe: (_, withinMs) => watchdog?.probe(withinMs, () => silent(true)),
     close: () => end(null),
@@ -228,10 +226,4 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
 interface OurSocket extends WebSocketLike {
   on?(event: 'unexpected-response', listener: (request: unknown, response: RefusedUpgrade) => void): void
   terminate?(): void
-}
-
-/** Several messages as one frame; all of a kind. */
-function join(frames: readonly (string | Uint8Array)[]): string | Uint8Array<ArrayBuffer> {
-  if (typeof frames[0] !== 'string') return concat(frames as readonly Uint8Array[])
-  return frames.length === 1 ? frames[0] : `[${frames.join(',')}]`
 }

@@ -21,6 +21,8 @@ export interface Codec {
    * @param path undefined for a message of no procedure.
    */
   formatFor(path?: string): Format<Uint8Array>
+  /** Several messages, each as its format has written it, as one frame. */
+  join(messages: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
   /**
    * The messages of one frame. What it allocates is bounded by a multiple of the frame's length, whatever the lengths
    * that are written in it.

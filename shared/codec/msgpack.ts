@@ -31,7 +31,7 @@ const packr = new Packr({
  * ```
  */
 export function msgpackCodec(): Codec {
-  return { name: 'msgpack', formatFor: () => format, decode: decodeFrame }
+  return { name: 'msgpack', formatFor: () => format, join: concat, decode: decodeFrame }
 }
 
 /** One for all: a value as MessagePack, in any message. */

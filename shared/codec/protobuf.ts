@@ -62,6 +62,7 @@ export function protobufCodec({ schemas = {} }: ProtobufCodecOptions = {}): Code
   return {
     name: nameFor(schemas),
     formatFor: path => formats.get(path ?? '') ?? untyped,
+    join: concat,
     decode: (frame, bounds = {}) => decodeFrame(frame, types, bounds),
   }
 }
