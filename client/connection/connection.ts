@@ -90,7 +90,6 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   // Written by take(), and by want() where a new life begins.
   let state = idle(clock.now())
   const events: ConnectionEvent[] = []
-  let stepping = false
 
   let transport: Transport | null = null
   /** Those that may still bring an answer, each with its end: for what it was left for, or for what became of it. */
@@ -104,13 +103,11 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
 
   /** Events that come up while one is dealt with wait for their turn. */
   const dispatch = (event: ConnectionEvent) => {
-    events.push(event)
-    if (stepping) return
-    stepping = true
+    if (events.push(event) > 1) return
     try {
-      for (let next = events.shift(); next; next = events.shift()) take(next)
+      for (const next of events) take(next)
     } finally {
-      stepping = false
+      events.length = 0
     }
   }
 
@@ -212,7 +209,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       lost(loss) {
         const others = ladder.lost(self().kind, heard, loss)
         if (!isCurrent()) return retiring.get(self())?.(loss.why)
-        dispatch({ type: 'lost', ...loss, ...(others && { retry: true, atOnce: true }) })
+        dispatch({ type: 'lost', ...loss, ...(others && { atOnce: true }) })
       },
       movable: () => passengers.every(({ movable }) => movable !== false),
       replaced(by, why, takeOver) {

@@ -62,8 +62,8 @@ export type ConnectionEvent =
   | { readonly type: 'want' }
   /** Nothing has needed it for a while. */
   | { readonly type: 'rest'; readonly why: Reason }
-  /** `transport`: what it turned out to be, where that is not what was asked for. */
-  | { readonly type: 'opened'; readonly transport?: Via }
+  /** `transport`: what it turned out to be. */
+  | { readonly type: 'opened'; readonly transport: Via }
   /** The first thing was received on it. */
   | { readonly type: 'heard' }
   /**
@@ -74,7 +74,7 @@ export type ConnectionEvent =
   | {
       readonly type: 'lost'
       readonly why: Reason
-      readonly retry: boolean
+      readonly final?: boolean
       readonly afterMs?: number
       readonly served?: boolean
       readonly atOnce?: boolean
@@ -142,11 +142,11 @@ export function step(
     { at: 'opening', since: now, transport: transport(), attempt },
     move,
   ]
-  /** @param afterMs how long no hint makes it try again. */
-  const wait = (why: Reason, attempt: number, delayMs: number, afterMs: number, move?: Move): Step => {
-    const notBefore = now + afterMs
-    const until = Math.max(notBefore, now + delayMs)
-    return [{ at: 'waiting', since: now, attempt, until, notBefore, why }, move]
+  /** @param afterMs how long no hint makes it try again; left out: none does before its time. */
+  const wait = (why: Reason, attempt: number, move?: Move, afterMs?: number): Step => {
+    const leisure = now + delayMs(attempt)
+    const notBefore = afterMs === undefined ? leisure : now + afterMs
+    return [{ at: 'waiting', since: now, attempt, until: Math.max(notBefore, leisure), notBefore, why }, move]
   }
 
   switch (event.type) {
@@ -154,11 +154,9 @@ export function step(
       return at === 'idle' ? open(0) : [state]
     case 'rest':
       return at === 'idle' ? [state] : [idle(now), abandon]
-    case 'opened': {
+    case 'opened':
       if (at !== 'opening') return [state]
-      const { transport: via = state.transport } = event
-      return [{ at: 'ready', since: now, transport: via, attempt, heard: false }]
-    }
+      return [{ at: 'ready', since: now, transport: event.transport, attempt, heard: false }]
     case 'heard':
       return [at === 'ready' && !state.heard ? { ...state, heard: true } : state]
     case 'lost': {
@@ -166,8 +164,8 @@ export function step(
       const { why, afterMs = 0 } = event
       const inARow = at === 'ready' && event.served ? 0 : failures
       if (event.atOnce) return open(inARow, abandon)
-      if (!event.retry) return [{ at: 'closed', since: now, why }, abandon]
-      return wait(why, inARow, delayMs(inARow), afterMs, abandon)
+      if (event.final) return [{ at: 'closed', since: now, why }, abandon]
+      return wait(why, inARow, abandon, afterMs)
     }
     case 'due':
       return at === 'waiting' ? open(attempt) : [state]
@@ -185,8 +183,7 @@ export function step(
       // Not from a server that sends away everybody who comes: that would be a storm.
       if (event.spread && failures === 0) return open(0, 'retire')
       // It goes away, or wants fewer clients: the delay spreads those who are asked at the same moment.
-      const leisureMs = delayMs(failures)
-      return wait(event.why, failures, leisureMs, leisureMs, 'retire')
+      return wait(event.why, failures, 'retire')
     }
     case 'close':
       return [{ at: 'closed', since: now, why: event.why }, abandon]

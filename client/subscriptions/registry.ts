@@ -180,8 +180,8 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     },
     interrupted(ids, loss) {
       const broken = ids.flatMap(id => byId.get(id) ?? [])
-      if (loss.retry) askLater(broken, loss.why, loss)
-      else for (const entry of broken) finish(entry, loss.why)
+      if (!loss.final) return askLater(broken, loss.why, loss)
+      for (const entry of broken) finish(entry, loss.why)
     },
     left(left, why) {
       if (transport !== left) return

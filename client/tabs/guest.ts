@@ -63,12 +63,12 @@ export class Guest {
   follow(state: ConnectionState): void {
     if (state.at === 'ready') this.#post({ say: 'opened', requests: state.transport === 'websocket' })
     else if (state.at === 'waiting') this.lose(state.why)
-    else if (state.at === 'closed') this.lose(state.why, { retry: false })
+    else if (state.at === 'closed') this.lose(state.why, { final: true })
   }
 
   /** Nothing more for this guest; it is told why. */
-  lose(why: SluiceError, { retry } = { retry: true }): void {
-    this.#post({ say: 'lost', why: packReason(why), retry })
+  lose(why: SluiceError, { final } = { final: false }): void {
+    this.#post({ say: 'lost', why: packReason(why), final })
     this.#end()
   }
 

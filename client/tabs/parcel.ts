@@ -50,7 +50,7 @@ export type ToFollower =
   | { readonly say: 'opened'; readonly requests: boolean }
   | { readonly say: 'received'; readonly message: PackedMessage; readonly size: number }
   /** Nothing more comes on this ride. */
-  | { readonly say: 'lost'; readonly why: PackedReason; readonly retry: boolean }
+  | { readonly say: 'lost'; readonly why: PackedReason; readonly final: boolean }
   | Beat
 
 /** Each side asks the other for a sign of life when it has heard nothing for a while. */

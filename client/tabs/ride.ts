@@ -137,7 +137,7 @@ export class Ride implements Transport {
   lose(why: SluiceError, how: Partial<Loss> = { served: true }): void {
     if (this.#over) return
     this.#end()
-    this.#options.reports.lost({ why, retry: true, ...how })
+    this.#options.reports.lost({ why, ...how })
   }
 
   /** On a channel that nobody has known before: two who both think that they lead must not answer on one. */
@@ -165,7 +165,7 @@ export class Ride implements Transport {
       case 'received':
         return this.#deliver(this.#packer.unpack(message.message), message.size)
       case 'lost':
-        return this.lose(unpackReason(message.why), { retry: message.retry })
+        return this.lose(unpackReason(message.why), { final: message.final })
       case 'ping':
         return this.#post({ say: 'pong' })
       case 'pong':

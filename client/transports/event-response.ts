@@ -58,7 +58,6 @@ export function openEventResponse(
   const connectTimer = clock.after(timeoutMs, () =>
     lose({
       why: new SluiceError('CONNECTION_LOST', `The server did not answer within ${timeoutMs} ms.`),
-      retry: true,
       unanswered: true,
     }),
   )
@@ -72,7 +71,7 @@ export function openEventResponse(
       return close()
     }
     // React Native's fetch; its type says that there is a body or null, and there it is undefined.
-    if (!body) return lose({ why: noStreams(), retry: false, unsupported: true })
+    if (!body) return lose({ why: noStreams(), final: true, unsupported: true })
     const parse = createEventParser(take)
     const decoder = new TextDecoder()
     const reader = body.getReader()
@@ -142,7 +141,7 @@ export function openEventResponse(
 
   const silent = (how: Pick<Loss, 'atOnce'> = {}) => {
     const why = new SluiceError('SILENT_PEER', 'The server sent nothing, not even a ping, for too long.')
-    lose({ why, retry: true, ...how })
+    lose({ why, ...how })
   }
 
   /** Ends first and tells then, so that whoever is told may ask again at once. */

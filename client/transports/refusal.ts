@@ -28,7 +28,7 @@ export async function refusal(
     // A 500 that is not tRPC's, or a page in place of a stream, comes from something in between: a proxy whose
     // server restarts, a portal that wants a login. It passes.
     const why = new SluiceError('CONNECTION_LOST', message, { data: { status }, cause: error?.error })
-    return { why, retry: true, afterMs: retryAfterMs(response.headers.get('retry-after'), clock.now()) }
+    return { why, afterMs: retryAfterMs(response.headers.get('retry-after'), clock.now()) }
   }
   if (error) return error
   const refused = new SluiceError('CONNECTION_REFUSED', message, { data: { status } })

@@ -13,7 +13,6 @@ export function refusedUpgrade({ statusCode: status, headers }: RefusedUpgrade, 
   const message = `The upgrade was refused with HTTP status ${status}.`
   return {
     why: new SluiceError('CONNECTION_LOST', message, { data: { status } }),
-    retry: true,
     afterMs: retryAfterMs(headers['retry-after'] ?? null, clock.now()),
   }
 }

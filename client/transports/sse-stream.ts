@@ -99,7 +99,6 @@ export function openSseStream(
       ended: () =>
         reports.lost({
           why: new SluiceError('CONNECTION_LOST', 'The response ended before the subscription did.'),
-          retry: true,
           // As servers do that cannot stream, or that limit a response's duration.
           served: brought,
         }),

@@ -101,7 +101,7 @@ function openSse(options: ResolvedOptions, reports: TransportReports): Transport
         for (const stream of streams.values()) stream.check(withinMs)
       } else if (streams.size > 0) {
         const why = new SluiceError('CONNECTION_LOST', 'The network changed; the streams are opened anew.')
-        lose({ why, retry: true, atOnce: true })
+        lose({ why, atOnce: true })
       }
     },
     close,

@@ -75,5 +75,5 @@ async function toRefusal(response: Response, options: ResolvedOptions): Promise<
   const cause = outcome.type === 'error' ? outcome.error : undefined
   const message = `The server answered the request for a stream with HTTP status ${response.status}.`
   const why = new SluiceError('CONNECTION_REFUSED', message, { data: { status: response.status }, cause })
-  return { why, retry: false, unsupported: true }
+  return { why, final: true, unsupported: true }
 }

@@ -249,7 +249,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
     book = without(book, entry.asked.id, { over: false })
     changed()
     const why = new SluiceError('CONSUMER_TOO_SLOW', 'The others went on without it.')
-    interrupt([entry], { why, retry: true, served: true })
+    interrupt([entry], { why, served: true })
     return true
   }
 
@@ -268,7 +268,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
     if (message.type === 'reconnect') {
       // This server goes away. Another response may come from another.
       const why = new SluiceError('DRAINING', 'The server asked to connect anew.')
-      return responseLost(response, { why, retry: true, served: true })
+      return responseLost(response, { why, served: true })
     }
     if (!('id' in message)) return reports.received(message)
     const { id } = message
@@ -301,7 +301,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
     const inVain = held !== undefined && !brought && now - postedAt < held / 2
     if (held === undefined || connectedAt === null || inVain) {
       const why = new SluiceError('CONNECTION_LOST', 'The response ended before its subscriptions did.')
-      return responseLost(response, { why, retry: true, served: brought })
+      return responseLost(response, { why, served: brought })
     }
     // It was here long before it ended.
     if (now - connectedAt >= held / 2) path.heldBack = 'no'
@@ -313,7 +313,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
       'CONNECTION_LOST',
       'Responses are held back on the way, and this one had to end: what has no cursor begins anew.',
     )
-    interrupt(cut, { why, retry: true, served: brought })
+    interrupt(cut, { why, served: brought })
   }
 
   const responseLost = (response: Response, loss: Loss) => {
@@ -409,7 +409,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
         for (const { http } of responses.values()) http.check(withinMs)
       } else if (responses.size > 0) {
         const why = new SluiceError('CONNECTION_LOST', 'The network changed; the stream is opened anew.')
-        lose({ why, retry: true, atOnce: true })
+        lose({ why, atOnce: true })
       } else {
         post([], withinMs)
       }

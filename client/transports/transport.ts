@@ -96,7 +96,8 @@ export type Received =
 /** Why a transport, or one subscription on it, broke. */
 export interface Loss {
   readonly why: SluiceError
-  readonly retry: boolean
+  /** Coming back does not help. */
+  readonly final?: boolean
   /** How long the server asked to be left alone, in milliseconds. */
   readonly afterMs?: number | undefined
   /** The server ended it politely after it had brought something: no failure, and no reason to wait longer. */
@@ -131,9 +132,9 @@ export interface TransportReports {
 
 export type TransportFactory = (kind: TransportKind, reports: TransportReports) => Transport
 
-/** Whatever was thrown, as a loss. It passes, unless this environment lacks what the next attempt would need, too. */
+/** Whatever was thrown, as a loss. It is final where this environment lacks what the next attempt would need, too. */
 export function toLoss(thrown: unknown, what: string): Loss {
-  if (isSluiceError(thrown)) return { why: thrown, retry: thrown.code !== 'TRANSPORT_UNAVAILABLE' }
+  if (isSluiceError(thrown)) return { why: thrown, final: thrown.code === 'TRANSPORT_UNAVAILABLE' }
   const cause = toError(thrown)
-  return { why: new SluiceError('CONNECTION_LOST', `${what}: ${cause.message}`, { cause }), retry: true }
+  return { why: new SluiceError('CONNECTION_LOST', `${what}: ${cause.message}`, { cause }) }
 }

@@ -44,7 +44,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
       'CONNECTION_LOST',
       `The WebSocket did not open within ${connectTimeoutMs} ms.`,
     )
-    end({ why, retry: true })
+    end({ why })
   })
 
   const connect = async () => {
@@ -147,13 +147,13 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
   const closed = ({ code, reason }: { readonly code: number; readonly reason: string }) => {
     const what = open ? 'was closed with' : 'could not be opened:'
     const message = `The WebSocket ${what} code ${code}${reason && `, ${JSON.stringify(reason)}`}.`
-    const retry = !isFinalCloseCode(code)
+    const final = isFinalCloseCode(code)
     // A Sluice server gives the code of its error as the reason, and this is the only one for which it closes for good.
     const refused = reason === 'CONTEXT_EXPIRED' ? reason : 'CONNECTION_REFUSED'
-    const why = new SluiceError(retry ? 'CONNECTION_LOST' : refused, message, {
+    const why = new SluiceError(final ? refused : 'CONNECTION_LOST', message, {
       data: { closeCode: code, reason },
     })
-    end({ why, retry })
+    end({ why, final })
   }
 
   const ask = (id: RequestId, method: OperationKind, path: string, input: AskedInput, rest: object) =>
@@ -186,7 +186,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     // To close is to wait for the peer's answer: `ws` would keep the process alive for 30 s to hear a dead one.
     socket?.terminate?.()
     const why = new SluiceError('SILENT_PEER', 'The server did not answer a ping.')
-    end({ why, retry: true, atOnce })
+    end({ why, atOnce })
   }
 
   /** @param loss null: it is closed by whoever had it opened. */

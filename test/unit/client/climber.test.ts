@@ -7,7 +7,7 @@ import type { OpenTransport } from '../../../client/transports/lazy.ts'
 import type { Transport, TransportReports } from '../../../client/transports/transport.ts'
 import { SluiceError } from '../../../shared/errors.ts'
 
-const lost = { why: new SluiceError('CONNECTION_LOST', 'A test cut it.'), retry: true }
+const lost = { why: new SluiceError('CONNECTION_LOST', 'A test cut it.') }
 
 interface Candidate {
   readonly kind: TransportKind

@@ -6,7 +6,7 @@ import type { Loss, Transport, TransportReports } from '../../../client/transpor
 import { SluiceError } from '../../../shared/errors.ts'
 import { createFakeClock } from '../../kit/index.ts'
 
-const cut: Loss = { why: new SluiceError('CONNECTION_LOST', 'A test cut it.'), retry: true }
+const cut: Loss = { why: new SluiceError('CONNECTION_LOST', 'A test cut it.') }
 
 /** A transport whose peer is the test. */
 class Fake {
@@ -101,7 +101,7 @@ describe('a connection', () => {
     old?.reports.received({ type: 'reconnect' })
     old?.reports.interrupted([1], cut)
     old?.reports.lost(cut)
-    old?.reports.lost({ ...cut, retry: false })
+    old?.reports.lost({ ...cut, final: true })
     expect([at(), told, made.length]).toEqual(['ready', [], 2])
   })
 
@@ -216,7 +216,7 @@ describe('a connection', () => {
   test('sent away for good by a server, it asks again when something new is wanted', () => {
     const { connection, made, last, at } = create()
     connection.want()
-    last().reports.lost({ ...cut, retry: false })
+    last().reports.lost({ ...cut, final: true })
     expect(at()).toBe('closed')
     connection.want()
     expect([at(), made.length]).toEqual(['opening', 2])

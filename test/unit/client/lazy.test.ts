@@ -81,14 +81,14 @@ test('code that cannot be loaded is a lost attempt, which is made again', async 
   transport.subscribe(asked(1))
   fail(new TypeError('Failed to fetch dynamically imported module'))
   await expect.poll(() => losses.length).toBe(1)
-  expect(losses[0]).toMatchObject({ retry: true, why: { code: 'CONNECTION_LOST' } })
+  expect(losses[0]).toMatchObject({ why: { code: 'CONNECTION_LOST' } })
   expect(losses[0]?.why.message).toContain('"stream" could not be loaded: Failed to fetch')
 })
 
 test('code that does not come in time is a lost attempt, too, and is not used when it comes late', async () => {
   const { clock, load, told, losses } = create()
   await clock.advance(1_000)
-  expect(losses.map(({ retry, why }) => [retry, why.code])).toEqual([[true, 'CONNECTION_LOST']])
+  expect(losses.map(({ final, why }) => [final, why.code])).toEqual([[undefined, 'CONNECTION_LOST']])
   await load()
   expect([told, losses.length]).toEqual([[], 1])
 })

@@ -42,9 +42,8 @@ type Happening = { readonly afterMs: number; readonly event: (now: number) => Ti
 const happening: fc.Arbitrary<Happening> = fc.record({
   afterMs: fc.integer({ min: 0, max: 5_000 }),
   event: fc.oneof(
-    ...(['want', 'opened', 'heard', 'due'] as const).map(type =>
-      fc.constant((now: number): Timed => ({ type, now })),
-    ),
+    ...(['want', 'heard', 'due'] as const).map(type => fc.constant((now: number): Timed => ({ type, now }))),
+    fc.constant((now: number): Timed => ({ type: 'opened', now, transport: 'websocket' })),
     fc.constant((now: number): Timed => ({ type: 'rest', now, why })),
     fc.boolean().map(spread => (now: number): Timed => ({ type: 'reconnect', now, why, spread })),
     fc.constant((now: number): Timed => ({ type: 'better', now, transport: 'websocket', why })),
@@ -56,7 +55,7 @@ const happening: fc.Arbitrary<Happening> = fc.record({
     })),
     fc
       .record({
-        retry: fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, fc.boolean()),
+        final: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, fc.boolean()),
         afterMs: fc.nat(900),
         atOnce: fc.boolean(),
       })
@@ -95,8 +94,8 @@ test('keeps its invariants over any sequence of events: one timer, one transport
 test('leaves a way forward out of every state that is not closed', () => {
   const ways: Record<Exclude<ConnectionState['at'], 'closed'>, Timed> = {
     idle: { type: 'want', now: 9 },
-    opening: { type: 'opened', now: 9 },
-    ready: { type: 'lost', now: 9, why, retry: true },
+    opening: { type: 'opened', now: 9, transport: 'websocket' },
+    ready: { type: 'lost', now: 9, why },
     waiting: { type: 'due', now: 9 },
   }
   const onward = { idle: 'opening', opening: 'ready', ready: 'waiting', waiting: 'opening' }
@@ -118,7 +117,7 @@ describe('backs off', () => {
     heard: false,
   })
   const lose = (state: ConnectionState, now: number) => {
-    const [after] = step(state, { type: 'lost', now, why, retry: true }, plan)
+    const [after] = step(state, { type: 'lost', now, why }, plan)
     return after.at === 'waiting' ? after.attempt : after.at
   }
   const hear = (state: ConnectionState) => step(state, { type: 'heard', now: 1 }, plan)[0]
@@ -137,7 +136,7 @@ describe('backs off', () => {
 
   test('at least as long as the server asked, whatever hints come', () => {
     const opening: ConnectionState = { at: 'opening', since: 0, transport: 'sse', attempt: 0 }
-    const [waiting] = step(opening, { type: 'lost', now: 0, why, retry: true, afterMs: 60_000 }, plan)
+    const [waiting] = step(opening, { type: 'lost', now: 0, why, afterMs: 60_000 }, plan)
     expect(waiting).toMatchObject({ at: 'waiting', until: 60_000 })
     expect(step(waiting, { type: 'hint', now: 59_999, hint: 'network', why }, plan)).toEqual([waiting])
     expect(step(waiting, { type: 'hint', now: 60_000, hint: 'network', why }, plan)[0].at).toBe('opening')
@@ -166,10 +165,10 @@ test('a change of the network begins an attempt anew that should have opened by 
 
 test('a line that a hint has shown to be dead is replaced at once, and what then fails is waited for', () => {
   const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 2, heard: true }
-  const [opening, move] = step(ready, { type: 'lost', now: 5, why, retry: true, atOnce: true }, plan)
+  const [opening, move] = step(ready, { type: 'lost', now: 5, why, atOnce: true }, plan)
   expect(opening).toMatchObject({ at: 'opening', attempt: 3 })
   expect(move).toBe('abandon')
-  const [after] = step(opening, { type: 'lost', now: 6, why, retry: true }, plan)
+  const [after] = step(opening, { type: 'lost', now: 6, why }, plan)
   expect(after).toMatchObject({ at: 'waiting', attempt: 4 })
 })
 
@@ -185,7 +184,7 @@ test('who was given a time to leave in does not wait once more, unless everybody
 
 test('a loss for good closes, and tells everybody', () => {
   const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 0, heard: true }
-  expect(step(ready, { type: 'lost', now: 5, why, retry: false }, plan)).toEqual([
+  expect(step(ready, { type: 'lost', now: 5, why, final: true }, plan)).toEqual([
     { at: 'closed', since: 5, why },
     'abandon',
   ])
@@ -193,6 +192,6 @@ test('a loss for good closes, and tells everybody', () => {
 
 test('a response that ended politely after it had brought something is no failure', () => {
   const ready: ConnectionState = { at: 'ready', since: 0, transport: 'sse', attempt: 3, heard: true }
-  const [after] = step(ready, { type: 'lost', now: 5, why, retry: true, served: true }, plan)
+  const [after] = step(ready, { type: 'lost', now: 5, why, served: true }, plan)
   expect(after).toMatchObject({ at: 'waiting', attempt: 0 })
 })
