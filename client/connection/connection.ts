@@ -8,6 +8,7 @@ import type { Timer } from '../../shared/clock.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type {
+  Answer,
   Loss,
   Received,
   Transport,
@@ -40,9 +41,14 @@ export interface Vehicle {
   mayRest(): void
   /** Asks for another connection: this server does not serve any more. */
   leave(why: SluiceError): void
-  /** An id for a request, never used before on this link. */
-  nextId(): RequestId
+  /** An id for a request, never used before on this link; what is answered to it goes to `receive`. */
+  nextId(receive: Receive): RequestId
+  /** What may still be answered to it finds nobody. */
+  forget(id: RequestId): void
 }
+
+/** @param size what of the bytes received is an event's share. */
+type Receive = (answer: Answer, size?: number) => void
 
 /** What travels on the connection, or merely needs it. */
 export interface Passenger {
@@ -53,8 +59,6 @@ export interface Passenger {
   /** A transport is being opened: what is handed to it is sent when it opens. */
   board?(transport: Transport): void
   opened?(transport: Transport): void
-  /** @param size what of the bytes received is an event's share. */
-  received?(message: Received, size?: number): void
   interrupted?(ids: readonly RequestId[], loss: Loss): void
   /** The transport is to be used no more, though answers may still come from it. */
   left?(transport: Transport, why: Reason): void
@@ -84,6 +88,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   const { clock, closeWhenIdleMs, onError, retryDelayMs } = options
   const passengers: Passenger[] = []
   const listeners = new Set<() => void>()
+  const receivers = new Map<RequestId, Receive>()
   let lastId = 0
   let ended: SluiceError | null = null
 
@@ -188,7 +193,6 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
 
   /** @param self the transport itself, which is not there yet when its reports are made. */
   const reportsOf = (self: () => Transport): TransportReports => {
-    let heard = false
     // A replaced transport may still call back: what it says counts only as long as it is the one.
     const isCurrent = () => transport === self()
     return {
@@ -198,17 +202,17 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
         tellOpened(self())
       },
       heard() {
-        heard = true
+        if (!isCurrent()) return
         ladder.worked(self().kind)
-        if (isCurrent()) dispatch({ type: 'heard' })
+        dispatch({ type: 'heard' })
       },
       received: (message, size) => received(self(), message, size),
       interrupted(ids, loss) {
         if (isCurrent()) for (const passenger of passengers) passenger.interrupted?.(ids, loss)
       },
       lost(loss) {
-        const others = ladder.lost(self().kind, heard, loss)
         if (!isCurrent()) return retiring.get(self())?.(loss.why)
+        const others = ladder.lost(self().kind, state.at === 'ready' && state.heard, loss)
         dispatch({ type: 'lost', ...loss, ...(others && { atOnce: true }) })
       },
       movable: () => passengers.every(({ movable }) => movable !== false),
@@ -228,11 +232,8 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     const drop = retiring.get(from)
     if (from !== transport && !drop) return
     if (message.type === 'complaint') return onError(message.error)
-    if (message.type === 'reconnect') {
-      if (!drop) leaveWithin(message.withinMs)
-      return
-    }
-    for (const passenger of passengers) passenger.received?.(message, size)
+    if ('id' in message) receivers.get(message.id)?.(message, size)
+    else if (message.type === 'reconnect' && !drop) leaveWithin(message.withinMs)
     if (drop && !isAwaited(from)) drop()
   }
 
@@ -291,7 +292,11 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     },
     mayRest,
     leave: why => dispatch({ type: 'reconnect', why }),
-    nextId: () => (lastId += 1),
+    nextId(receive) {
+      receivers.set((lastId += 1), receive)
+      return lastId
+    },
+    forget: id => receivers.delete(id),
     close() {
       ended ??= new SluiceError('LINK_CLOSED', 'The link was closed.')
       stayUp()

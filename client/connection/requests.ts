@@ -10,10 +10,11 @@ import type { SendRequest } from '../http.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
-import type { Transport } from '../transports/transport.ts'
+import type { Answer, Transport } from '../transports/transport.ts'
 import type { Passenger, Vehicle } from './connection.ts'
 
 interface Entry {
+  readonly id: RequestId
   readonly operation: Operation
   readonly observer: ResultObserver
   /** The transport that it was sent on. */
@@ -33,14 +34,15 @@ export function createRequests(
   { transformer, onError }: ResolvedOptions,
   overHttp: SendRequest,
 ): Requests {
-  const entries = new Map<RequestId, Entry>()
+  const entries = new Set<Entry>()
   /** The transport, once it is open. */
   let transport: Transport | null = null
 
-  const send = (id: RequestId, entry: Entry, via: Transport) => {
+  const send = (entry: Entry, via: Transport) => {
+    const { id } = entry
     const { type, path, input, context } = entry.operation
     if (!via.request || type === 'subscription') {
-      forget(id, entry)
+      forget(entry)
       entry.withdraw = overHttp(entry.operation, entry.observer)
       return
     }
@@ -50,18 +52,29 @@ export function createRequests(
       via.request({ id, kind: type, path, input: asked, idempotencyKey: idempotencyKeyOf(context) })
       entry.via = via
     } catch (thrown) {
-      fail(id, entry, toError(thrown))
+      fail(entry, toError(thrown))
     }
   }
 
-  const fail = (id: RequestId, entry: Entry, error: Error) => {
-    forget(id, entry)
+  const received = (entry: Entry, answer: Answer) => {
+    if (answer.type === 'error') return fail(entry, answer.error)
+    if (answer.type !== 'data') return
+    forget(entry)
+    deliver(() => {
+      entry.observer.next({ result: { type: 'data', data: answer.data } })
+      entry.observer.complete()
+    })
+  }
+
+  const fail = (entry: Entry, error: Error) => {
+    forget(entry)
     deliver(() => entry.observer.error(TRPCClientError.from(error)))
   }
 
-  const forget = (id: RequestId, entry: Entry) => {
+  const forget = (entry: Entry) => {
     entry.withdraw?.()
-    if (entries.delete(id)) vehicle.mayRest()
+    vehicle.forget(entry.id)
+    if (entries.delete(entry)) vehicle.mayRest()
   }
 
   const deliver = (tell: () => void) => {
@@ -77,44 +90,32 @@ export function createRequests(
       return entries.size > 0
     },
     add(operation, observer) {
-      const id = vehicle.nextId()
-      const entry: Entry = { operation, observer, via: null, withdraw: null }
-      entries.set(id, entry)
-      if (transport) send(id, entry, transport)
+      const id = vehicle.nextId(answer => received(entry, answer))
+      const entry: Entry = { id, operation, observer, via: null, withdraw: null }
+      entries.add(entry)
+      if (transport) send(entry, transport)
       else vehicle.want()
-      return () => forget(id, entry)
+      return () => forget(entry)
     },
     opened(opened) {
       transport = opened
-      for (const [id, entry] of entries) if (!entry.via && transport === opened) send(id, entry, opened)
-    },
-    received(message) {
-      if (message.type !== 'data' && message.type !== 'error') return
-      const { id } = message
-      const entry = entries.get(id)
-      if (!entry) return
-      if (message.type === 'error') return fail(id, entry, message.error)
-      forget(id, entry)
-      deliver(() => {
-        entry.observer.next({ result: { type: 'data', data: message.data } })
-        entry.observer.complete()
-      })
+      for (const entry of entries) if (!entry.via && transport === opened) send(entry, opened)
     },
     left(left) {
       if (transport === left) transport = null
     },
     lost(lost, cause) {
-      for (const [id, entry] of entries) {
+      for (const entry of entries) {
         if (entry.via !== lost) continue
         const { type, path } = entry.operation
         const message = `The connection was lost before the ${type} "${path}" was answered: it may or may not have run. Look before you repeat it.`
-        fail(id, entry, new SluiceError('OUTCOME_UNKNOWN', message, { cause }))
+        fail(entry, new SluiceError('OUTCOME_UNKNOWN', message, { cause }))
       }
     },
     dismissed(why) {
       // Those that are here now, and not those that the news will lead to be sent again.
-      for (const [id, entry] of Array.from(entries)) fail(id, entry, why)
+      for (const entry of Array.from(entries)) fail(entry, why)
     },
-    awaitsAnswerOn: left => [...entries.values()].some(({ via }) => via === left),
+    awaitsAnswerOn: left => [...entries].some(({ via }) => via === left),
   }
 }

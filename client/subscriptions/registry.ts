@@ -8,7 +8,7 @@ import type { RequestId, SluiceErrorData } from '../../shared/protocol/messages.
 import type { Passenger, Vehicle } from '../connection/connection.ts'
 import { healthyAfterMs } from '../connection/machine.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { ClientError, Loss, Transport } from '../transports/transport.ts'
+import type { Answer, ClientError, Loss, Transport } from '../transports/transport.ts'
 import type { Subscription } from './subscription.ts'
 
 /** A subscription's dealings with the transport of the day. */
@@ -30,7 +30,6 @@ export interface Registry extends Passenger {
 
 export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: ResolvedOptions): Registry {
   const entries = new Set<Entry>()
-  const byId = new Map<RequestId, Entry>()
   let transport: Transport | null = null
   /** Whether what is asked for is sent at once. */
   let opened = false
@@ -41,11 +40,10 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     if (!transport || entry.asked !== null || !entries.has(entry)) return
     // A window begins empty: what the consumer has not taken yet is of an earlier one, or of none.
     if (subscription.flow?.empties(() => ask(entry))) return
-    const id = vehicle.nextId()
+    const id = vehicle.nextId((answer, size) => received(entry, answer, size))
     stopRetry(entry)
     entry.asked = id
     entry.startedAt = Infinity
-    byId.set(id, entry)
     transport.subscribe(subscription.ask(id))
     if (opened) subscription.sent()
   }
@@ -53,7 +51,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
   const unask = (entry: Entry) => {
     stopRetry(entry)
     if (entry.asked === null) return
-    byId.delete(entry.asked)
+    vehicle.forget(entry.asked)
     entry.asked = null
     entry.subscription.flow?.unheeded()
   }
@@ -63,6 +61,46 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     entry.retry = null
     for (const other of entries) if (other.retry === retry) return
     retry?.cancel()
+  }
+
+  const received = (entry: Entry, message: Answer, size?: number) => {
+    const { subscription } = entry
+    switch (message.type) {
+      case 'started':
+        entry.startedAt = clock.now()
+        // A server that counts is told what the consumer has taken.
+        if (message.credit) subscription.flow?.heed(events => transport?.grant?.(message.id, events))
+        return subscription.started(message.position)
+      case 'data':
+        subscription.next(message.data, message.eventId, size)
+        // A server that does not count would go on: it is told to stop, and asked for the rest later.
+        if (entry.asked !== null && subscription.resumable && subscription.flow?.overflowing) {
+          transport?.unsubscribe(entry.asked)
+          unask(entry)
+          subscription.connecting(null)
+          ask(entry)
+        }
+        return
+      case 'lag':
+        return subscription.lagging(message.lag)
+      case 'stopped':
+        forget(entry)
+        return subscription.stopped()
+      case 'error': {
+        const { error } = message
+        // What the server says about coming back; tRPC's own errors say nothing, and are final on every carrier.
+        const { sluice } = Object(error.data) as { sluice?: Partial<SluiceErrorData> }
+        if (!sluice?.retry) return finish(entry, error)
+        askLater([entry], error)
+        // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
+        if (sluice.retry === 'elsewhere' && transport?.request) {
+          vehicle.leave(new SluiceError('DRAINING', error.message, { cause: error }))
+        }
+        return
+      }
+      default:
+        return message satisfies never
+    }
   }
 
   const forget = (entry: Entry) => {
@@ -134,52 +172,10 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     },
     opened() {
       opened = true
-      for (const { subscription } of byId.values()) subscription.sent()
-    },
-    received(message, size) {
-      if (!('id' in message)) return
-      const entry = byId.get(message.id)
-      if (!entry) return // stopped meanwhile, or of an earlier transport
-      const { subscription } = entry
-      switch (message.type) {
-        case 'started':
-          entry.startedAt = clock.now()
-          // A server that counts is told what the consumer has taken.
-          if (message.credit) subscription.flow?.heed(events => transport?.grant?.(message.id, events))
-          return subscription.started(message.position)
-        case 'data':
-          subscription.next(message.data, message.eventId, size)
-          // A server that does not count would go on: it is told to stop, and asked for the rest later.
-          if (entry.asked !== null && subscription.resumable && subscription.flow?.overflowing) {
-            transport?.unsubscribe(entry.asked)
-            unask(entry)
-            subscription.connecting(null)
-            ask(entry)
-          }
-          return
-        case 'lag':
-          return subscription.lagging(message.lag)
-        case 'stopped':
-          forget(entry)
-          return subscription.stopped()
-        case 'error': {
-          const { error } = message
-          // What the server says about coming back; tRPC's own errors say nothing, and are final on every carrier.
-          const { sluice } = Object(error.data) as { sluice?: Partial<SluiceErrorData> }
-          if (!sluice?.retry) return finish(entry, error)
-          askLater([entry], error)
-          // Another server will answer, to which a new WebSocket leads; over HTTP each stream is a connection of its own.
-          if (sluice.retry === 'elsewhere' && transport?.request) {
-            vehicle.leave(new SluiceError('DRAINING', error.message, { cause: error }))
-          }
-          return
-        }
-        default:
-          return message satisfies never
-      }
+      for (const { asked, subscription } of entries) if (asked !== null) subscription.sent()
     },
     interrupted(ids, loss) {
-      const broken = ids.flatMap(id => byId.get(id) ?? [])
+      const broken = [...entries].filter(({ asked }) => asked !== null && ids.includes(asked))
       if (!loss.final) return askLater(broken, loss.why, loss)
       for (const entry of broken) finish(entry, loss.why)
     },

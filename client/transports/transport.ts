@@ -93,6 +93,9 @@ export type Received =
   /** The server wants to hear anew who this client is. */
   | { readonly type: 'renew' }
 
+/** What is said of one request. */
+export type Answer = Extract<Received, { readonly id: RequestId }>
+
 /** Why a transport, or one subscription on it, broke. */
 export interface Loss {
   readonly why: SluiceError

@@ -51,7 +51,6 @@ function create() {
     awaits: false,
     board: () => told.push('board'),
     opened: () => told.push('opened'),
-    received: message => told.push(message.type),
     interrupted: () => told.push('interrupted'),
     left: () => told.push('left'),
     lost: () => told.push('lost'),
@@ -59,6 +58,8 @@ function create() {
     awaitsAnswerOn: () => passenger.awaits,
   } satisfies Passenger & { awaits: boolean } as Passenger & { wanted: boolean; awaits: boolean }
   connection.carry(passenger)
+  // Of two requests, 1 and 2.
+  for (let id = 1; id <= 2; id++) connection.nextId(answer => told.push(answer.type))
   const last = () => made.at(-1) as Fake // one was made
   return { clock, connection, made, told, passenger, last, at: () => connection.get().at }
 }
