@@ -3,7 +3,8 @@
  * each of its own; an application may, too: `mutate(input, { context: { idempotencyKey } })`.
  */
 import type { OperationContext } from '@trpc/client'
+import { toText } from './transports/decode.ts'
 
 export function idempotencyKeyOf({ idempotencyKey }: OperationContext): string | undefined {
-  return typeof idempotencyKey === 'string' ? idempotencyKey : undefined
+  return toText(idempotencyKey)
 }

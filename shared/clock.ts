@@ -1,6 +1,6 @@
 /** Time and chance as a value to hand in, so that a test can hold both still. */
 
-export interface Timer extends Disposable {
+export interface Timer {
   /** Cancels the timer; harmless after it has fired. */
   cancel(): void
 }
@@ -33,8 +33,7 @@ export const systemClock: Clock = {
   after(ms, fire, options) {
     const handle: Handle = setTimeout(fire, Math.min(Math.max(0, ms), maxDelayMs))
     if (!options?.keepAlive) handle.unref?.()
-    const cancel = () => clearTimeout(handle as Parameters<typeof clearTimeout>[0])
-    return { cancel, [Symbol.dispose]: cancel }
+    return { cancel: () => clearTimeout(handle as Parameters<typeof clearTimeout>[0]) }
   },
   random: () => Math.random(),
 }

@@ -10,12 +10,12 @@ import type { SendRequest } from '../http.ts'
 import { idempotencyKeyOf } from '../idempotency-key.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
-import type { Answer, Transport } from '../transports/transport.ts'
+import type { Answer, AskedRequest, Transport } from '../transports/transport.ts'
 import type { Passenger, Vehicle } from './connection.ts'
 
 interface Entry {
   readonly id: RequestId
-  readonly operation: Operation
+  readonly op: Operation
   readonly observer: ResultObserver
   /** The transport that it was sent on. */
   via: Transport | null
@@ -40,16 +40,22 @@ export function createRequests(
 
   const send = (entry: Entry, via: Transport) => {
     const { id } = entry
-    const { type, path, input, context } = entry.operation
-    if (!via.request || type === 'subscription') {
+    const { type, path, input, context } = entry.op
+    if (!via.request) {
       forget(entry)
-      entry.withdraw = overHttp(entry.operation, entry.observer)
+      entry.withdraw = overHttp(entry.op, entry.observer)
       return
     }
     try {
       // Not before it is known to be needed: superjson takes 430 µs for 10 kB of bytes, and a codec none (Node 20).
       const asked = (own: boolean) => (own ? input : transformer.input.serialize(input))
-      via.request({ id, kind: type, path, input: asked, idempotencyKey: idempotencyKeyOf(context) })
+      via.request({
+        id,
+        kind: type as AskedRequest['kind'],
+        path,
+        input: asked,
+        idempotencyKey: idempotencyKeyOf(context),
+      })
       entry.via = via
     } catch (thrown) {
       fail(entry, toError(thrown))
@@ -91,7 +97,7 @@ export function createRequests(
     },
     add(operation, observer) {
       const id = vehicle.nextId(answer => received(entry, answer))
-      const entry: Entry = { id, operation, observer, via: null, withdraw: null }
+      const entry: Entry = { id, op: operation, observer, via: null, withdraw: null }
       entries.add(entry)
       if (transport) send(entry, transport)
       else vehicle.want()
@@ -107,7 +113,7 @@ export function createRequests(
     lost(lost, cause) {
       for (const entry of entries) {
         if (entry.via !== lost) continue
-        const { type, path } = entry.operation
+        const { type, path } = entry.op
         const message = `The connection was lost before the ${type} "${path}" was answered: it may or may not have run. Look before you repeat it.`
         fail(entry, new SluiceError('OUTCOME_UNKNOWN', message, { cause }))
       }

@@ -8,6 +8,7 @@ import type { AnyRouter } from '@trpc/server'
 import type { Observer } from '@trpc/server/observable'
 import { toError, type SluiceError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
+import { toText } from '../transports/decode.ts'
 import type { AskedSubscription, ClientError } from '../transports/transport.ts'
 import type { Consumer } from './consumer.ts'
 import type { Flow } from './inbox.ts'
@@ -154,5 +155,5 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
 
 function lastEventIdOf(input: unknown): string | undefined {
   const { lastEventId } = Object(input) as { lastEventId?: unknown } // of what is no object: undefined
-  return typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined
+  return toText(lastEventId) || undefined // an empty one is none
 }

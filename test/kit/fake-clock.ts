@@ -51,7 +51,7 @@ export function createFakeClock({ now = 0, seed = 1 }: FakeClockOptions = {}): F
       const timer = { at: time + Math.max(0, ms), fire }
       timers.add(timer)
       const cancel = () => void timers.delete(timer)
-      return { cancel, [Symbol.dispose]: cancel }
+      return { cancel }
     },
     get pending() {
       return timers.size
