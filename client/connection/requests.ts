@@ -41,6 +41,7 @@ export function createRequests(
   const send = (entry: Entry, via: Transport) => {
     const { id } = entry
     const { type, path, input, context } = entry.op
+    const idempotencyKey = idempotencyKeyOf(context)
     if (!via.request) {
       forget(entry)
       entry.withdraw = overHttp(entry.op, entry.observer)
@@ -54,7 +55,7 @@ export function createRequests(
         kind: type as AskedRequest['kind'],
         path,
         input: asked,
-        idempotencyKey: idempotencyKeyOf(context),
+        wish: () => (idempotencyKey === undefined ? {} : { idempotencyKey }),
       })
       entry.via = via
     } catch (thrown) {

@@ -109,6 +109,7 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
       const again = sent
       return {
         id,
+        kind: 'subscription',
         path,
         input: own => (own ? input : serialized),
         flow,

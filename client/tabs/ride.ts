@@ -234,7 +234,8 @@ export class Ride implements Transport {
     })
   }
 
-  #request({ id, kind, path, input, idempotencyKey }: AskedRequest): void {
+  #request({ id, kind, path, input, wish }: AskedRequest): void {
+    const { idempotencyKey } = wish()
     const packed = this.#packer.packInput(input)
     if (!this.#options.holds()) return
     this.#post({ say: 'request', id, kind, path, input: packed, idempotencyKey })

@@ -39,7 +39,9 @@ export interface AskedRequest {
   readonly kind: 'query' | 'mutation'
   readonly path: string
   readonly input: AskedInput
-  readonly idempotencyKey: string | undefined
+  wish(): { readonly idempotencyKey?: string }
+  /** Its one answer can always be taken. */
+  readonly flow?: undefined
 }
 
 /** The input as the application passed it (`own`), which is how a codec carries it; or else through the transformer. */
@@ -57,6 +59,7 @@ export interface Wish {
 
 export interface AskedSubscription {
   readonly id: RequestId
+  readonly kind: 'subscription'
   readonly path: string
   readonly input: AskedInput
   /** The consumer's room, where it says so: a transport that can stop reading then does. */

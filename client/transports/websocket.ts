@@ -1,16 +1,17 @@
 /** One WebSocket, from the attempt to open it to its loss. */
 import { isSluiceError, isFinalCloseCode, SluiceError, toError } from '../../shared/errors.ts'
-import {
-  ping,
-  pong,
-  type ClientMessage,
-  type OperationKind,
-  type RequestId,
-} from '../../shared/protocol/messages.ts'
+import { ping, pong, type ClientMessage, type RequestId } from '../../shared/protocol/messages.ts'
 import type { ConnectionParams, ResolvedOptions, WebSocketLike } from '../options.ts'
 import { binaryFrame, decodeBinaryFrame, decodeFrame, invalid } from './decode.ts'
 import { toLoss } from './transport.ts'
-import type { AskedInput, Loss, Received, Transport, TransportReports } from './transport.ts'
+import type {
+  AskedRequest,
+  AskedSubscription,
+  Loss,
+  Received,
+  Transport,
+  TransportReports,
+} from './transport.ts'
 import { toWebSocketUrl } from './url.ts'
 import type { RefusedUpgrade } from './refused-upgrade.ts'
 import { createWatchdog, type Watchdog } from './watchdog.ts'
@@ -156,8 +157,10 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
     end({ why, final })
   }
 
-  const ask = (id: RequestId, method: OperationKind, path: string, input: AskedInput, rest: object) =>
-    send({ id, method, params: { path, input: input(binary), ...rest } }, path)
+  const ask = ({ id, kind: method, path, input, wish, flow }: AskedRequest | AskedSubscription) => {
+    const params = { path, input: input(binary), ...wish(), ...(flow && { credit: flow.credit }) }
+    send({ id, method, params }, path)
+  }
 
   const send = (message: ClientMessage, path?: string) => {
     if (over) return
@@ -207,12 +210,8 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
 
   return {
     kind: 'websocket',
-    request({ id, kind, path, input, idempotencyKey }) {
-      ask(id, kind, path, input, idempotencyKey === undefined ? {} : { idempotencyKey })
-    },
-    subscribe({ id, path, input, wish, flow }) {
-      ask(id, 'subscription', path, input, { ...wish(), ...(flow && { credit: flow.credit }) })
-    },
+    request: ask,
+    subscribe: ask,
     grant: (id, events) => send({ id, method: 'subscription.credit', params: { events } }),
     unsubscribe(id) {
       if (!outgoing.delete(id)) send({ id, method: 'subscription.stop' })
