@@ -108,8 +108,8 @@ export function createRequests(
       transport = opened
       for (const entry of entries) if (!entry.via && transport === opened) send(entry, opened)
     },
-    left(left) {
-      if (transport === left) transport = null
+    left() {
+      transport = null
     },
     lost(lost, cause) {
       for (const entry of entries) {

@@ -168,7 +168,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     board(boarded) {
       transport = boarded
       opened = transport.request === null // over HTTP each is a request of its own, opened or not
-      for (const entry of entries) if (transport === boarded) ask(entry)
+      for (const entry of entries) ask(entry)
     },
     opened() {
       opened = true
@@ -180,7 +180,6 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
       for (const entry of broken) finish(entry, loss.why)
     },
     left(left, why) {
-      if (transport !== left) return
       transport = null
       // Those who are here now, and not those whom the news will lead to subscribe again.
       for (const entry of Array.from(entries)) {
