@@ -29,32 +29,31 @@ const patienceProven = 5
 export function createLadder(kinds: readonly TransportKind[]): Ladder {
   /** What there is to choose from: first the last one on which something was received, then the others, best first. */
   let order = kinds
-  /** Whether the first of them is one. */
-  let proven = false
+  /** With the first of them. */
+  let patience = patienceUnproven
   /** In a row, on whatever transport. */
   let failures = 0
   return {
     choose() {
-      const turn = failures - (proven ? patienceProven : patienceUnproven)
+      const turn = failures - patience
       return order[turn < 0 ? 0 : (turn + 1) % order.length] as TransportKind // there always is one
     },
     worked(via) {
       if (via === 'tab') return // another tab looks after that
       order = [via, ...kinds.filter(one => one !== via && order.includes(one))]
-      proven = true
+      patience = patienceProven
       failures = 0
     },
     lost(via, heard, { unsupported }) {
       const others = order.filter(one => one !== via)
-      if (unsupported && others.length > 0) {
-        if (order[0] === via) proven = false
-        order = others
-        // Who had come down to it goes on to the next, and not up again first.
-        failures = Math.max(failures, patienceUnproven)
-        return true
+      if (!unsupported || others.length === 0) {
+        if (!heard && via !== 'tab') failures += 1
+        return false
       }
-      if (!heard && via !== 'tab') failures += 1
-      return false
+      if (order[0] === via) patience = patienceUnproven
+      order = others
+      failures = patience // who had come down to it goes on to the next, and not up again first
+      return true
     },
   }
 }

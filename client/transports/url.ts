@@ -16,7 +16,7 @@ export function toWebSocketUrl(url: string, expectParams: boolean, codec?: strin
 
 /** @throws SluiceError `TRANSPORT_UNAVAILABLE` when the url is relative and there is no page. */
 export function toAbsolute(url: string): string {
-  if (/^(https?|wss?):/i.test(url)) return url
+  if (/^(http|ws)s?:/i.test(url)) return url
   const { location } = globalThis as { location?: { readonly href: string } }
   if (location) return new URL(url, location.href).href
   throw new SluiceError(

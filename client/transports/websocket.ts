@@ -24,8 +24,7 @@ const maxFirstWordMs = 1_000
 
 /** Begins to connect at once. */
 export function openWebSocket(options: ResolvedOptions, reports: TransportReports): Transport {
-  const { clock, codec, connectionParams, connectTimeoutMs, heartbeatMs, heartbeatTimeoutMs, onError } =
-    options
+  const { clock, codec, connectionParams, connectTimeoutMs, heartbeatTimeoutMs, onError } = options
   let socket: OurSocket | null = null
   let open = false
   /** Lost or closed: whatever still comes from the socket is let pass. */
@@ -70,9 +69,7 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
       // Some middle boxes open a WebSocket and then let nothing through. The answer to what is asked for now tells; only
       // where none comes, a ping does. (A ping for each opening: 70 µs of 700 for a reconnect; Node 20.)
       watchdog = createWatchdog({
-        clock,
-        heartbeatMs,
-        heartbeatTimeoutMs,
+        ...options,
         firstWordMs: Math.min(maxFirstWordMs, heartbeatTimeoutMs / 2),
         ask: () => opening.send(ping),
         onSilent: silent,
