@@ -76,10 +76,9 @@ export function sluiceLink<TRouter extends AnyRouter>(
     if (op.type !== 'subscription') {
       return outbox?.accepts(op) ? outbox.add(op, observer, route) : send(op, observer)
     }
-    const { onError, transformer } = resolved
-    const serialized = transformer.input.serialize(op.input)
+    const serialized = resolved.transformer.input.serialize(op.input)
     const consumer = consumerOf(op.context)
-    return subscriptions.add(createSubscription({ ...op, serialized, observer, onError, ...consumer }))
+    return subscriptions.add(createSubscription({ ...resolved, ...op, serialized, observer, ...consumer }))
   }
 
   const link: TRPCLink<TRouter> =

@@ -112,7 +112,7 @@ function createClimber(
     const tried = create(next, {
       opened: () => heeded.opened(),
       heard: () => heeded.heard(),
-      received: (message, size) => heeded.received(message, size),
+      received: message => heeded.received(message),
       interrupted: (ids, loss) => heeded.interrupted(ids, loss),
       lost: loss => heeded.lost(loss),
       movable: () => heeded.movable(),

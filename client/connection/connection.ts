@@ -47,8 +47,7 @@ export interface Vehicle {
   forget(id: RequestId): void
 }
 
-/** @param size what of the bytes received is an event's share. */
-type Receive = (answer: Answer, size?: number) => void
+type Receive = (answer: Answer) => void
 
 /** What travels on the connection, or merely needs it. */
 export interface Passenger {
@@ -206,7 +205,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
         ladder.worked(self().kind)
         dispatch({ type: 'heard' })
       },
-      received: (message, size) => received(self(), message, size),
+      received: message => received(self(), message),
       interrupted(ids, loss) {
         if (isCurrent()) for (const passenger of passengers) passenger.interrupted?.(ids, loss)
       },
@@ -228,11 +227,11 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     }
   }
 
-  const received = (from: Transport, message: Received, size?: number) => {
+  const received = (from: Transport, message: Received) => {
     const drop = retiring.get(from)
     if (from !== transport && !drop) return
     if (message.type === 'complaint') return onError(message.error)
-    if ('id' in message) receivers.get(message.id)?.(message, size)
+    if ('id' in message) receivers.get(message.id)?.(message)
     else if (message.type === 'reconnect' && !drop) leaveWithin(message.withinMs)
     if (drop && !isAwaited(from)) drop()
   }

@@ -40,7 +40,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     if (!transport || entry.asked !== null || !entries.has(entry)) return
     // A window begins empty: what the consumer has not taken yet is of an earlier one, or of none.
     if (subscription.flow?.empties(() => ask(entry))) return
-    const id = vehicle.nextId((answer, size) => received(entry, answer, size))
+    const id = vehicle.nextId(answer => received(entry, answer))
     stopRetry(entry)
     entry.asked = id
     entry.startedAt = Infinity
@@ -63,7 +63,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     retry?.cancel()
   }
 
-  const received = (entry: Entry, message: Answer, size?: number) => {
+  const received = (entry: Entry, message: Answer) => {
     const { subscription } = entry
     switch (message.type) {
       case 'started':
@@ -72,7 +72,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
         if (message.credit) subscription.flow?.heed(events => transport?.grant?.(message.id, events))
         return subscription.started(message.position)
       case 'data':
-        subscription.next(message.data, message.eventId, size)
+        subscription.next(message)
         // A server that does not count would go on: it is told to stop, and asked for the rest later.
         if (entry.asked !== null && subscription.resumable && subscription.flow?.overflowing) {
           transport?.unsubscribe(entry.asked)

@@ -9,7 +9,7 @@ import type { Observer } from '@trpc/server/observable'
 import { toError, type SluiceError } from '../../shared/errors.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import { toText } from '../transports/decode.ts'
-import type { AskedSubscription, ClientError } from '../transports/transport.ts'
+import type { AskedSubscription, ClientError, ReceivedEvent } from '../transports/transport.ts'
 import type { Consumer } from './consumer.ts'
 import type { Flow } from './inbox.ts'
 import { createRepeats } from './repeats.ts'
@@ -45,8 +45,7 @@ export interface Subscription {
   /** It waits for a connection, the first or another. */
   connecting(why: SluiceError | ClientError | null): void
   started(position: string | undefined): void
-  /** @param size what of the bytes received is its share. */
-  next(data: unknown, eventId: string | undefined, size?: number): void
+  next(event: ReceivedEvent): void
   /** The server says how far behind it is. */
   lagging(lag: unknown): void
   /** The server has nothing more to say. */
@@ -86,7 +85,7 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
     })
   const complete = () => end(() => observer.complete())
 
-  const next = (data: unknown, id: string | undefined) => {
+  const next = ({ data, eventId: id }: ReceivedEvent) => {
     if (id === undefined) return tell({ type: 'data', data })
     if (repeats.isRepeat(id)) return
     // Before the event is handed over: a connection that is lost meanwhile must not bring it again.
@@ -136,9 +135,9 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
       tell({ type: 'started' })
       tell({ type: 'state', state: 'pending', error: null })
     },
-    next(data, id, size = 0) {
-      if (flow) flow.receive(size, () => next(data, id))
-      else next(data, id)
+    next(event) {
+      if (flow) flow.receive(event.size, () => next(event))
+      else next(event)
     },
     lagging: lag => deliver(() => onLag?.(lag)),
     stopped() {

@@ -116,8 +116,8 @@ export class Guest {
     if (!holds()) return // and all guests have been told so
     const { transformer, onError } = route.options
     const input = this.#packer.unpackInput(packed)
-    const relayed = new Relayed(id, window, (message, size) => {
-      this.#relay(message, size)
+    const relayed = new Relayed(id, window, message => {
+      this.#relay(message)
       if (message.type === 'stopped' || message.type === 'error') this.#forget(id)
     })
     const subscription: Subscription = createSubscription({
@@ -152,7 +152,7 @@ export class Guest {
       { id: Number(id), type: kind, path, input, context, signal: null },
       {
         next: ({ result }) => {
-          if ('data' in result) done({ type: 'data', id, eventId: undefined, data: result.data })
+          if ('data' in result) done({ type: 'data', id, eventId: undefined, data: result.data, size: 0 })
         },
         error: error => done({ type: 'error', id, error }),
         complete: () => {},
@@ -161,9 +161,9 @@ export class Guest {
     this.#requests.set(id, request)
   }
 
-  #relay(message: Relayable, size = 0): void {
+  #relay(message: Relayable): void {
     try {
-      this.#post({ say: 'received', message: this.#packer.pack(message), size })
+      this.#post({ say: 'received', message: this.#packer.pack(message) })
     } catch (thrown) {
       // What the transformer or the browser cannot hand on; the tab has no place to go on from.
       this.#options.route.options.onError(toError(thrown))

@@ -48,7 +48,7 @@ export type ToFollower =
   | { readonly say: 'here'; readonly leader: string }
   /** The connection is there; `requests`: it takes queries and mutations, too. */
   | { readonly say: 'opened'; readonly requests: boolean }
-  | { readonly say: 'received'; readonly message: PackedMessage; readonly size: number }
+  | { readonly say: 'received'; readonly message: PackedMessage }
   /** Nothing more comes on this ride. */
   | { readonly say: 'lost'; readonly why: PackedReason; readonly final: boolean }
   | Beat

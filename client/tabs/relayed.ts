@@ -8,14 +8,8 @@ import { Inbox, type Flow } from '../subscriptions/inbox.ts'
 import type { ResultObserver } from '../subscriptions/subscription.ts'
 import { toFailure, type Relayable } from './parcel.ts'
 
-interface Item {
-  readonly message: Relayable
-  /** What of the bytes received was its share. */
-  readonly size: number
-}
-
 /** Knows the size of the event that is being handed over. */
-class SizingInbox extends Inbox<Item> {
+class SizingInbox extends Inbox<Relayable> {
   arriving = 0
 
   override receive(bytes: number, handOver: () => void): void {
@@ -35,12 +29,12 @@ export class Relayed {
   #closed = false
 
   /** @param send takes one message after the other, the last of which says that it is over. */
-  constructor(id: RequestId, window: Credit, send: (message: Relayable, size: number) => void) {
+  constructor(id: RequestId, window: Credit, send: (message: Relayable) => void) {
     this.#id = id
     this.#window = window
     this.#inbox = new SizingInbox({ maxItems: window.events, maxBytes: window.bytes })
     this.#pump(send).catch((thrown: unknown) => {
-      if (!this.#closed) send(toFailure(id, thrown), 0)
+      if (!this.#closed) send(toFailure(id, thrown))
     })
   }
 
@@ -55,12 +49,10 @@ export class Relayed {
     return {
       next: ({ result }) => {
         if (result.type === 'started') {
-          inbox.push({ message: { type: 'started', id, position: cursor() }, size: 0 })
+          inbox.push({ type: 'started', id, position: cursor() })
         } else if (result.type === 'data' || result.type === undefined) {
-          inbox.push({
-            message: { type: 'data', id, eventId: result.id, data: result.data },
-            size: inbox.arriving,
-          })
+          const { id: eventId, data } = result
+          inbox.push({ type: 'data', id, eventId, data, size: inbox.arriving })
         }
       },
       error: error => inbox.end(error),
@@ -82,15 +74,15 @@ export class Relayed {
     this.#onRoom?.()
   }
 
-  async #pump(send: (message: Relayable, size: number) => void): Promise<void> {
+  async #pump(send: (message: Relayable) => void): Promise<void> {
     for (;;) {
       const next = await this.#inbox.next()
       if (this.#closed) return
-      if (next.done) return send({ type: 'stopped', id: this.#id }, 0)
-      const { message, size } = next.value
-      if (message.type === 'data') await this.#room(size)
+      if (next.done) return send({ type: 'stopped', id: this.#id })
+      const message = next.value
+      if (message.type === 'data') await this.#room(message.size)
       if (this.#closed) return
-      send(message, size)
+      send(message)
     }
   }
 

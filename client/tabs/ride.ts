@@ -163,7 +163,7 @@ export class Ride implements Transport {
       case 'opened':
         return this.#opened(message.requests)
       case 'received':
-        return this.#deliver(this.#packer.unpack(message.message), message.size)
+        return this.#deliver(this.#packer.unpack(message.message))
       case 'lost':
         return this.lose(unpackReason(message.why), { final: message.final })
       case 'ping':
@@ -199,13 +199,13 @@ export class Ride implements Transport {
     if (!this.#over) this.#options.reports.heard()
   }
 
-  #deliver(message: Relayable, size: number): void {
+  #deliver(message: Relayable): void {
     const asked = this.#asked.get(message.id)
     const counts = asked?.subscription.flow !== undefined
     // Who says what they can take is asked what they have taken.
     if (message.type === 'started' && counts) this.#options.reports.received({ ...message, credit: true })
-    else this.#options.reports.received(message, size)
-    if (message.type === 'data' && asked && !counts) this.#took(message.id, asked, size)
+    else this.#options.reports.received(message)
+    if (message.type === 'data' && asked && !counts) this.#took(message.id, asked, message.size)
   }
 
   /** As an inbox does it: told after half of the window, in few messages. */

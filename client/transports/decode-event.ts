@@ -26,7 +26,8 @@ export function decodeData(event: StreamEvent, id: RequestId, transformer: Deser
   return reading(id, () => {
     const value = transformer.deserialize(json)
     // Over WebSocket the server wraps a tracked event itself; here the id is outside of the payload.
-    return { type: 'data', id, eventId, data: eventId === undefined ? value : { id: eventId, data: value } }
+    const data = eventId === undefined ? value : { id: eventId, data: value }
+    return { type: 'data', id, eventId, data, size: event.data.length }
   })
 }
 

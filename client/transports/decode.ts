@@ -20,8 +20,7 @@ export interface Deserializer {
  */
 export function decodeFrame(text: string, transformer: Deserializer): Received[] {
   const parsed = parseJson(text)
-  const decode = (message: unknown) => decodeMessage(message, transformer, text)
-  return Array.isArray(parsed) ? parsed.map(decode) : [decode(parsed)]
+  return decodeAll(Array.isArray(parsed) ? parsed : [parsed], transformer, text, text.length)
 }
 
 /**
@@ -30,7 +29,16 @@ export function decodeFrame(text: string, transformer: Deserializer): Received[]
  * @throws SluiceError `MESSAGE_INVALID` when it holds anything but messages, or `INPUT_TOO_DEEP`.
  */
 export function decodeBinaryFrame(bytes: Uint8Array, codec: Codec): Received[] {
-  return codec.decode(bytes).map(message => decodeMessage(message, untransformed, binaryFrame))
+  return decodeAll(codec.decode(bytes), untransformed, binaryFrame, bytes.length)
+}
+
+function decodeAll(
+  messages: readonly unknown[],
+  transformer: Deserializer,
+  source: string,
+  length: number,
+): Received[] {
+  return messages.map(message => decodeMessage(message, transformer, source, length / messages.length))
 }
 
 /** As it is quoted. */
@@ -50,7 +58,7 @@ export function toDuration(value: unknown): number | undefined {
 }
 
 /** @param source what it was read from, to be quoted where it is no message. */
-function decodeMessage(message: unknown, transformer: Deserializer, source: string): Received {
+function decodeMessage(message: unknown, transformer: Deserializer, source: string, size: number): Received {
   if (!isRecord(message)) throw invalid(source)
   const { method, params, id, result, error } = message
   if (method === 'reconnect') {
@@ -73,7 +81,7 @@ function decodeMessage(message: unknown, transformer: Deserializer, source: stri
     return { type, id, position: toText(position), credit: credit === true || undefined }
   }
   if ((type !== 'data' && type !== undefined) || eventId !== result['id']) throw invalid(source)
-  return reading(id, () => ({ type: 'data', id, eventId, data: transformer.deserialize(data) }))
+  return reading(id, () => ({ type: 'data', id, eventId, data: transformer.deserialize(data), size }))
 }
 
 export function toText(value: unknown): string | undefined {

@@ -16,8 +16,7 @@ export interface StreamReports {
   connected(): void
   /** Something was received. */
   heard(): void
-  /** @param size the characters of an event. */
-  received(message: Received, size?: number): void
+  received(message: Received): void
   /** The server has said its last word on this subscription. */
   ended(last: Received): void
   lost(loss: Loss): void
@@ -54,7 +53,7 @@ export function openSseStream(
     switch (event.event ?? 'message') {
       case 'message':
         brought = true
-        return reports.received(decodeData(event, id, output), event.data.length)
+        return reports.received(decodeData(event, id, output))
       case sseEvent.lag:
         return reports.received(decodeLag(event.data, id))
       case sseEvent.error:

@@ -79,8 +79,8 @@ function openSse(options: ResolvedOptions, reports: TransportReports): Transport
           heard = true
           tellHeard()
         },
-        received(message, size) {
-          if (!over) reports.received(message, size)
+        received(message) {
+          if (!over) reports.received(message)
         },
         ended(last) {
           forget(id)

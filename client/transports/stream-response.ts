@@ -20,8 +20,7 @@ export interface StreamRequest {
 }
 
 export interface MessageReports extends Pick<EventReports, 'connected' | 'ended'> {
-  /** @param size what of the bytes received is its share. */
-  received(message: Received, size: number): void
+  received(message: Received): void
   lost(loss: Loss): void
 }
 
@@ -54,7 +53,7 @@ export function openStreamResponse(
       heard: () => {}, // `connected` is what tells a stream from anything else
       event({ event, data }) {
         if (event !== undefined && event !== 'message') return // another's extension
-        for (const message of decodeFrame(data, transformer.output)) reports.received(message, data.length)
+        for (const message of decodeFrame(data, transformer.output)) reports.received(message)
       },
       refused: async response => reports.lost(await toRefusal(response, options)),
     },

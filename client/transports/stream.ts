@@ -173,7 +173,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
       },
       {
         connected: () => connected(response),
-        received: (message, size) => received(response, message, size),
+        received: message => received(response, message),
         ended: () => ended(response),
         lost: loss => responseLost(response, loss),
       },
@@ -263,7 +263,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
     arrangeSoon()
   }
 
-  const received = (response: Response, message: Received, size: number) => {
+  const received = (response: Response, message: Received) => {
     if (over) return
     if (message.type === 'reconnect') {
       // This server goes away. Another response may come from another.
@@ -288,7 +288,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
       book = without(book, id, { over: true })
       arrangeSoon()
     }
-    reports.received(message, size)
+    reports.received(message)
     if (!wasMovable && isMovable(entry)) arrangeSoon()
   }
 

@@ -84,6 +84,8 @@ export type Received =
       readonly id: RequestId
       readonly eventId: string | undefined
       readonly data: unknown
+      /** What of the bytes received is its share: of text, its characters. */
+      readonly size: number
     }
   /** As it came: who wanted to know reads it (lag.ts). */
   | { readonly type: 'lag'; readonly id: RequestId; readonly lag: unknown }
@@ -98,6 +100,8 @@ export type Received =
 
 /** What is said of one request. */
 export type Answer = Extract<Received, { readonly id: RequestId }>
+
+export type ReceivedEvent = Extract<Received, { readonly type: 'data' }>
 
 /** Why a transport, or one subscription on it, broke. */
 export interface Loss {
@@ -121,8 +125,7 @@ export interface TransportReports {
   opened(): void
   /** The first thing was received. */
   heard(): void
-  /** @param size what of the bytes received is an event's share: of text, its characters. */
-  received(message: Received, size?: number): void
+  received(message: Received): void
   /** These subscriptions broke together while the transport goes on; they have to be asked for again. */
   interrupted(ids: readonly RequestId[], loss: Loss): void
   lost(loss: Loss): void

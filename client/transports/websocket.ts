@@ -109,14 +109,11 @@ export function openWebSocket(options: ResolvedOptions, reports: TransportReport
       onError(error)
       return end(toLoss(error, 'A message could not be read'))
     }
-    // Characters of text, or bytes; nothing else has been decoded.
-    const { length, byteLength = 0 } = frame as { readonly length?: number; readonly byteLength?: number }
-    const size = (length ?? byteLength) / messages.length
     for (const message of messages) {
       // What a message sets off may close this very transport.
       if (over) return
       if (message.type === 'renew') void renew() // never rejects
-      else reports.received(message, size)
+      else reports.received(message)
     }
   }
 

@@ -37,7 +37,7 @@ function create() {
   const reports: TransportReports = {
     opened: () => {},
     heard: () => {},
-    received: (message, size) => told.push(`${message.type} ${size}`),
+    received: message => told.push(message.type),
     interrupted: () => {},
     lost: () => told.push('lost'),
     movable: () => page.movable,
@@ -77,9 +77,9 @@ test('a better transport takes over once it has answered, and not when it has me
   last().reports.heard()
   expect(reached).toEqual(['websocket'])
   // What it says from now on is the connection's.
-  last().reports.received({ type: 'stopped', id: 1 }, 7)
+  last().reports.received({ type: 'stopped', id: 1 })
   last().reports.lost(lost)
-  expect([told, last().closed]).toEqual([['stopped 7', 'lost'], false])
+  expect([told, last().closed]).toEqual([['stopped', 'lost'], false])
 })
 
 test('the best is tried first, then the next best, and each round is put off for twice as long', async () => {

@@ -24,11 +24,11 @@ describe('a frame of a WebSocket', () => {
     ],
     [
       { id: 'x', result: { data: 7 } },
-      { type: 'data', id: 'x', eventId: undefined, data: 7 },
+      { type: 'data', id: 'x', eventId: undefined, data: 7, size: 30 },
     ],
     [
       { id: 1, result: { type: 'data', id: 'e1', data: { id: 'e1', data: 7 } } },
-      { type: 'data', id: 1, eventId: 'e1', data: { id: 'e1', data: 7 } },
+      { type: 'data', id: 1, eventId: 'e1', data: { id: 'e1', data: 7 }, size: 71 },
     ],
     [{ id: null, method: 'reconnect' }, { type: 'reconnect' }],
   ])('%j', (message, received) => {
@@ -41,6 +41,11 @@ describe('a frame of a WebSocket', () => {
       { type: 'stopped', id: 1 },
       { type: 'stopped', id: 2 },
     ])
+  })
+
+  test('is shared by the events in it, of which each has its part of the size', () => {
+    const frame = JSON.stringify([1, 2].map(id => ({ id, result: { data: 'of some length' } })))
+    expect(decodeFrame(frame, plain)).toMatchObject([1, 2].map(() => ({ size: frame.length / 2 })))
   })
 
   test("an error keeps the server's shape, and one for nobody is a complaint", () => {
@@ -114,14 +119,15 @@ describe('an event of a stream', () => {
       id: 4,
       eventId: 'e1',
       data: { id: 'e1', data: { at: new Date(0) } },
+      size: event.data.length,
     })
-    expect(decodeData({ data: '5' }, 4, plain)).toEqual({ type: 'data', id: 4, eventId: undefined, data: 5 })
+    expect(decodeData({ data: '5' }, 4, plain)).toMatchObject({ id: 4, eventId: undefined, data: 5 })
   })
 
   test('of a generator that yields nothing in particular brings what a WebSocket would have: undefined', () => {
     const nothing = { type: 'data', id: 4, eventId: undefined, data: undefined }
-    expect(decodeData({ data: 'undefined' }, 4, plain)).toEqual(nothing)
-    expect(decodeFrame('{"id":4,"result":{"type":"data"}}', plain)).toEqual([nothing])
+    expect(decodeData({ data: 'undefined' }, 4, plain)).toMatchObject(nothing)
+    expect(decodeFrame('{"id":4,"result":{"type":"data"}}', plain)).toMatchObject([nothing])
   })
 
   test('an error has its shape as the whole of its data', () => {

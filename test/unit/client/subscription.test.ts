@@ -24,6 +24,9 @@ function create(input?: unknown) {
   return { subscription, seen, errors }
 }
 
+const receive = (subscription: Subscription, data: unknown, eventId?: string) =>
+  subscription.next({ type: 'data', id: lastId, eventId, data, size: 1 })
+
 let lastId = 0
 const askedFrom = (subscription: Subscription) => subscription.ask((lastId += 1)).wish().lastEventId
 
@@ -44,7 +47,7 @@ describe('the cursor', () => {
   test('trap 2: a second reconnect before a new event does not forget it', () => {
     const { subscription } = create()
     askedFrom(subscription)
-    subscription.next({}, 'e1')
+    receive(subscription, {}, 'e1')
     expect(askedFrom(subscription)).toBe('e1')
     subscription.started('p.9')
     expect(askedFrom(subscription)).toBe('e1')
@@ -53,9 +56,9 @@ describe('the cursor', () => {
   test('trap 3: an event that was recovered advances it', () => {
     const { subscription } = create()
     askedFrom(subscription)
-    subscription.next({}, 'e1')
+    receive(subscription, {}, 'e1')
     askedFrom(subscription)
-    subscription.next({}, 'e2')
+    receive(subscription, {}, 'e2')
     expect(askedFrom(subscription)).toBe('e2')
   })
 
@@ -70,7 +73,7 @@ describe('the cursor', () => {
       onLag: undefined,
       onError: () => {},
     })
-    subscription.next({}, 'e1')
+    receive(subscription, {}, 'e1')
     expect(at).toEqual(['e1'])
   })
 })
@@ -79,9 +82,9 @@ describe('repeats', () => {
   test('of what came before a reconnect are dropped after it, and leave the cursor alone', () => {
     const { subscription, seen } = create()
     askedFrom(subscription)
-    for (const id of ['1', '2', '3']) subscription.next(id, id)
+    for (const id of ['1', '2', '3']) receive(subscription, id, id)
     askedFrom(subscription)
-    for (const id of ['2', '3', '4']) subscription.next(id, id)
+    for (const id of ['2', '3', '4']) receive(subscription, id, id)
     expect(seen).toEqual(['1', '2', '3', '4'])
     expect(subscription.cursor).toBe('4')
   })
@@ -89,16 +92,16 @@ describe('repeats', () => {
   test('within one life of a connection are the business of the application', () => {
     const { subscription, seen } = create()
     askedFrom(subscription)
-    for (const id of ['x', 'x']) subscription.next(id, id)
+    for (const id of ['x', 'x']) receive(subscription, id, id)
     expect(seen).toEqual(['x', 'x'])
   })
 
   test('are known of the last thousand ids', () => {
     const { subscription, seen } = create()
     askedFrom(subscription)
-    for (let n = 1; n <= 1_500; n++) subscription.next(n, String(n))
+    for (let n = 1; n <= 1_500; n++) receive(subscription, n, String(n))
     askedFrom(subscription)
-    for (let n = 1; n <= 1_500; n++) subscription.next(n, String(n))
+    for (let n = 1; n <= 1_500; n++) receive(subscription, n, String(n))
     expect(seen).toHaveLength(1_500 + 500)
   })
 })
@@ -109,7 +112,7 @@ describe('the observer', () => {
     subscription.connecting(null)
     askedFrom(subscription)
     subscription.started(undefined)
-    subscription.next('one', undefined)
+    receive(subscription, 'one')
     subscription.connecting(new SluiceError('CONNECTION_LOST', 'cut'))
     subscription.started(undefined)
     subscription.stopped()
@@ -131,7 +134,7 @@ describe('the observer', () => {
     const { subscription, seen } = create()
     subscription.stopped()
     const told = seen.length
-    subscription.next('late', 'e9')
+    receive(subscription, 'late', 'e9')
     subscription.started(undefined)
     subscription.fail(new SluiceError('CONNECTION_LOST', 'late'))
     expect(seen).toHaveLength(told)
@@ -156,8 +159,8 @@ describe('the observer', () => {
       onLag: undefined,
       onError: error => errors.push(error),
     })
-    subscription.next(1, undefined)
-    subscription.next(2, undefined)
+    receive(subscription, 1)
+    receive(subscription, 2)
     expect([calls, errors.map(error => error.message)]).toEqual([
       2,
       ['of the application', 'of the application'],

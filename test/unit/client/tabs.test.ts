@@ -26,7 +26,7 @@ describe('what goes from tab to tab', () => {
       id: '7',
       data: { at: new Date(7), left: new Set([1]), bytes: new Uint8Array([1, 2]), none: undefined },
     }
-    const message: Relayable = { type: 'data', id: 1, eventId: '7', data }
+    const message: Relayable = { type: 'data', id: 1, eventId: '7', data, size: 40 }
     expect(cross(message, codec)).toEqual(message)
   })
 
