@@ -64,9 +64,9 @@ export interface Passenger {
   /** Nothing more will come from it. */
   lost?(transport: Transport, why: Reason): void
   /** There will be no other. */
-  dismissed?(why: Reason): void
+  closed?(why: Reason): void
   /** Whether it still waits for an answer to something that it sent there. */
-  awaitsAnswerOn?(transport: Transport): boolean
+  awaits?(transport: Transport): boolean
 }
 
 export interface Connection extends Vehicle, ConnectionView {
@@ -129,7 +129,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       // Somebody waits for what comes after it.
       timer = clock.after(after.until - clock.now(), () => dispatch({ type: 'due' }), { keepAlive: true })
     }
-    if (after.at === 'closed') for (const passenger of passengers) passenger.dismissed?.(after.why)
+    if (after.at === 'closed') for (const passenger of passengers) passenger.closed?.(after.why)
     // Hints are of use only while there is a connection to look after: an idle link leaves nothing behind.
     if (isActive()) stopListening ??= listenForHints(hinted)
     else {
@@ -188,7 +188,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     retiring.set(left, drop)
   }
 
-  const isAwaited = (left: Transport) => passengers.some(passenger => passenger.awaitsAnswerOn?.(left))
+  const isAwaited = (left: Transport) => passengers.some(passenger => passenger.awaits?.(left))
 
   /** @param self the transport itself, which is not there yet when its reports are made. */
   const reportsOf = (self: () => Transport): TransportReports => {

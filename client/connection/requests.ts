@@ -119,10 +119,10 @@ export function createRequests(
         fail(entry, new SluiceError('OUTCOME_UNKNOWN', message, { cause }))
       }
     },
-    dismissed(why) {
+    closed(why) {
       // Those that are here now, and not those that the news will lead to be sent again.
       for (const entry of Array.from(entries)) fail(entry, why)
     },
-    awaitsAnswerOn: left => [...entries].some(({ via }) => via === left),
+    awaits: left => [...entries].some(({ via }) => via === left),
   }
 }

@@ -189,7 +189,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
         entry.subscription.connecting(why)
       }
     },
-    dismissed(why) {
+    closed(why) {
       for (const entry of Array.from(entries)) {
         if (why.code !== 'LINK_CLOSED') finish(entry, why)
         else {

@@ -48,15 +48,15 @@ function create() {
   const passenger = {
     wanted: true,
     movable: true,
-    awaits: false,
+    owed: false,
     board: () => told.push('board'),
     opened: () => told.push('opened'),
     interrupted: () => told.push('interrupted'),
     left: () => told.push('left'),
     lost: () => told.push('lost'),
-    dismissed: () => told.push('dismissed'),
-    awaitsAnswerOn: () => passenger.awaits,
-  } satisfies Passenger & { awaits: boolean } as Passenger & { wanted: boolean; awaits: boolean }
+    closed: () => told.push('closed'),
+    awaits: () => passenger.owed,
+  } satisfies Passenger & { owed: boolean } as Passenger & { wanted: boolean; owed: boolean }
   connection.carry(passenger)
   // Of two requests, 1 and 2.
   for (let id = 1; id <= 2; id++) connection.nextId(answer => told.push(answer.type))
@@ -111,13 +111,13 @@ describe('a connection', () => {
     connection.want()
     const [old] = made
     old?.reports.opened()
-    passenger.awaits = true
+    passenger.owed = true
     old?.reports.received({ type: 'reconnect' })
     expect([at(), old?.closed]).toEqual(['waiting', false])
     await clock.advance(2_000)
     expect(at()).toBe('opening')
     old?.reports.received({ type: 'data', id: 1, eventId: undefined, data: 5, size: 1 })
-    passenger.awaits = false
+    passenger.owed = false
     old?.reports.received({ type: 'data', id: 2, eventId: undefined, data: 6, size: 1 })
     expect(old?.closed).toBe(true)
     expect(told).toEqual(['board', 'opened', 'left', 'board', 'data', 'data', 'lost'])
@@ -158,7 +158,7 @@ describe('a connection', () => {
     const { connection, clock, passenger, made, told } = create()
     connection.want()
     made[0]?.reports.opened()
-    passenger.awaits = true
+    passenger.owed = true
     made[0]?.reports.received({ type: 'reconnect' })
     await clock.advance(9_999)
     expect(made[0]?.closed).toBe(false)
@@ -195,7 +195,7 @@ describe('a connection', () => {
     connection.want()
     last().reports.lost(cut)
     connection.close()
-    expect([at(), clock.pending, told.at(-1)]).toEqual(['closed', 0, 'dismissed'])
+    expect([at(), clock.pending, told.at(-1)]).toEqual(['closed', 0, 'closed'])
     connection.want()
     connection.wake()
     connection.close()
