@@ -62,7 +62,7 @@ export interface Passenger {
   /** The transport is to be used no more, though answers may still come from it. */
   left?(transport: Transport, why: Reason): void
   /** Nothing more will come from it. */
-  lost?(transport: Transport, why: Reason): void
+  lost?(transport: Transport, why?: Reason): void
   /** There will be no other. */
   closed?(why: Reason): void
   /** Whether it still waits for an answer to something that it sent there. */
@@ -96,8 +96,8 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   const events: ConnectionEvent[] = []
 
   let transport: Transport | null = null
-  /** Those that may still bring an answer, each with its end: for what it was left for, or for what became of it. */
-  const retiring = new Map<Transport, (why?: Reason) => void>()
+  /** Those that may still bring an answer, each with the time that it has for that. */
+  const retiring = new Map<Transport, Timer>()
   let timer: Timer | null = null
   let restTimer: Timer | null = null
   let leaveTimer: Timer | null = null
@@ -176,16 +176,17 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     leaveTimer?.cancel()
     leaveTimer = null
     for (const passenger of passengers) passenger.left?.(left, why)
-    let timer: Timer | null = null
-    const drop = (cause = why) => {
-      timer?.cancel()
-      retiring.delete(left)
-      left.close()
-      for (const passenger of passengers) passenger.lost?.(left, cause)
-    }
-    if (!awaited || !isAwaited(left)) return drop()
-    timer = clock.after(retireWithinMs, () => drop())
-    retiring.set(left, drop)
+    const end = () => drop(left, why)
+    if (awaited && isAwaited(left)) retiring.set(left, clock.after(retireWithinMs, end))
+    else end()
+  }
+
+  /** Nothing more is heard of it. @param why left out where nobody waits for anything. */
+  const drop = (left: Transport, why?: Reason) => {
+    retiring.get(left)?.cancel()
+    retiring.delete(left)
+    left.close()
+    for (const passenger of passengers) passenger.lost?.(left, why)
   }
 
   const isAwaited = (left: Transport) => passengers.some(passenger => passenger.awaits?.(left))
@@ -210,7 +211,8 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
         if (isCurrent()) for (const passenger of passengers) passenger.interrupted?.(ids, loss)
       },
       lost(loss) {
-        if (!isCurrent()) return retiring.get(self())?.(loss.why)
+        if (retiring.has(self())) drop(self(), loss.why)
+        if (!isCurrent()) return
         const others = ladder.lost(self().kind, state.at === 'ready' && state.heard, loss)
         dispatch({ type: 'lost', ...loss, ...(others && { atOnce: true }) })
       },
@@ -228,12 +230,12 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
   }
 
   const received = (from: Transport, message: Received) => {
-    const drop = retiring.get(from)
-    if (from !== transport && !drop) return
+    const retired = retiring.has(from)
+    if (from !== transport && !retired) return
     if (message.type === 'complaint') return onError(message.error)
     if ('id' in message) receivers.get(message.id)?.(message)
-    else if (message.type === 'reconnect' && !drop) leaveWithin(message.withinMs)
-    if (drop && !isAwaited(from)) drop()
+    else if (message.type === 'reconnect' && !retired) leaveWithin(message.withinMs)
+    if (retired && !isAwaited(from)) drop(from)
   }
 
   const leaveWithin = (withinMs: number | undefined) => {
@@ -300,7 +302,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       ended ??= new SluiceError('LINK_CLOSED', 'The link was closed.')
       stayUp()
       dispatch({ type: 'close', why: ended })
-      for (const drop of retiring.values()) drop(ended)
+      for (const left of retiring.keys()) drop(left, ended)
       return ended
     },
   }
