@@ -190,19 +190,22 @@ function toFunction<T>(given: ValueOrFunction<T>): () => T | Promise<T> {
   return typeof given === 'function' ? (given as () => T | Promise<T>) : () => given // no value is a function itself
 }
 
+interface Reader {
+  deserialize(value: unknown, ...options: readonly object[]): unknown
+}
+
 /**
  * superjson reads a copy of what it is given, unless it is told that nobody else has that; what we give it was parsed
  * for it. (A small event with a date, JSON.parse included: 1.8 µs of CPU, with the copy 2.2; Node 20.)
  */
 function toTransformer(transformer: DataTransformerOptions): CombinedDataTransformer {
   const { input, output } = 'input' in transformer ? transformer : { input: transformer, output: transformer }
-  const deserialize: (value: unknown, ...options: readonly object[]) => unknown = output.deserialize
   const inPlace = 'registerCustom' in output ? [{ inPlace: true }] : []
   return {
     input,
     output: {
       serialize: value => output.serialize(value),
-      deserialize: value => deserialize.call(output, value, ...inPlace),
+      deserialize: value => (output as Reader).deserialize(value, ...inPlace),
     },
   }
 }

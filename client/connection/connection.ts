@@ -128,6 +128,7 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
     if (after.at === 'waiting') {
       // Somebody waits for what comes after it.
       timer = clock.after(after.until - clock.now(), () => dispatch({ type: 'due' }), { keepAlive: true })
+      mayRest()
     }
     if (after.at === 'closed') for (const passenger of passengers) passenger.closed?.(after.why)
     // Hints are of use only while there is a connection to look after: an idle link leaves nothing behind.
@@ -136,7 +137,6 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       stopListening?.()
       stopListening = null
     }
-    if (after.at === 'waiting') mayRest()
     for (const listener of listeners) {
       try {
         listener()
