@@ -324,8 +324,8 @@ export interface SluiceErrorOptions {
 /** An error of Sluice. Switch on `code`; `errorTable` says what each means. */
 export class SluiceError extends Error {
   override readonly name = 'SluiceError'
-  readonly code: SluiceErrorCode
-  readonly data: Readonly<Record<string, unknown>>
+  declare readonly code: SluiceErrorCode
+  declare readonly data: Readonly<Record<string, unknown>>
 
   constructor(code: SluiceErrorCode, message: string, options: SluiceErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })

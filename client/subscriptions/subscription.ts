@@ -63,9 +63,7 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
   const { path, input, serialized, observer, flow, onLag, onError } = options
   const repeats = createRepeats()
   let { cursor = lastEventIdOf(input), again: sent = false } = options
-  let asked = false
   let received = false
-  let connecting = false
   let over = false
 
   /** A callback that throws is the application's error, and must not cost the others in the same frame theirs. */
@@ -103,8 +101,7 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
       return received
     },
     ask(id) {
-      if (asked) repeats.expect()
-      asked = true
+      repeats.expect()
       const again = sent
       return {
         id,
@@ -124,14 +121,11 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
       sent = true
     },
     connecting(why) {
-      if (connecting && !why) return
-      connecting = true
       tell({ type: 'state', state: 'connecting', error: why && TRPCClientError.from<AnyRouter>(why) })
     },
     started(position) {
       // A quiet subscription resumes from where it began; one that has received something knows better.
       if (!received && position !== undefined) cursor = position
-      connecting = false
       tell({ type: 'started' })
       tell({ type: 'state', state: 'pending', error: null })
     },
