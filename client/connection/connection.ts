@@ -218,13 +218,12 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
       },
       movable: () => passengers.every(({ movable }) => movable !== false),
       replaced(by, why, takeOver) {
-        const reports = reportsOf(() => by)
-        takeOver(reports)
+        takeOver(reportsOf(() => by))
+        ladder.worked(by.kind)
         dispatch({ type: 'better', transport: by.kind, why })
         if (state.at !== 'ready') return by.close() // somebody who was told of it has ended all
         board(by)
         tellOpened(by)
-        reports.heard()
       },
     }
   }
