@@ -6,14 +6,23 @@
 import { SluiceError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { CreateTransport, OpenTransport } from '../transports/lazy.ts'
+import type { CreateTransport } from '../transports/lazy.ts'
 import type { Transport, TransportFactory, TransportReports } from '../transports/transport.ts'
 import type { TransportKind } from './machine.ts'
 
+/** A transport to which there may be a better one. */
+export interface LesserTransport extends Transport {
+  /** Whether all that it carries could go on over another from where it is. */
+  movable(): boolean
+}
+
+export type OpenLesser = (options: ResolvedOptions, reports: TransportReports) => LesserTransport
+
 /** What a link's transports of this kind do beside their work, for as long as each of them is open. */
-export function climbing(kind: TransportKind, open: OpenTransport): CreateTransport {
+export function climbing(kind: TransportKind, open: OpenLesser): CreateTransport {
   return (options, reports, create) => {
-    const climber = createClimber(kind, options, reports, create)
+    const movable = () => transport.movable()
+    const climber = createClimber(kind, options, reports, movable, create)
     const transport = open(options, {
       ...reports,
       opened() {
@@ -59,11 +68,12 @@ interface Climber {
   stop(): void
 }
 
-/** @param reports what the lesser transport reports to. */
+/** @param reports what the lesser transport reports to. @param movable of that transport. */
 function createClimber(
   kind: TransportKind,
   options: ResolvedOptions,
   reports: TransportReports,
+  movable: () => boolean,
   create: TransportFactory,
 ): Climber {
   const { clock, climbAfterMs, transports } = options
@@ -75,7 +85,7 @@ function createClimber(
 
   const putOff = () => {
     timer = clock.after(climbAfterMs * Math.min(2 ** climb.tries, maxFactor), () => {
-      if (!reports.movable()) return putOff()
+      if (!movable()) return putOff()
       climb.tries += 1
       attempt(better)
     })
@@ -91,7 +101,7 @@ function createClimber(
       heard() {
         if (!isCandidate()) return
         candidate = null
-        if (reports.movable()) {
+        if (movable()) {
           const why = new SluiceError('CONNECTION_LOST', 'A better transport works again, and takes over.')
           return reports.replaced(tried, why, later => (heeded = later))
         }
@@ -105,9 +115,7 @@ function createClimber(
         candidate = null
         attempt(others)
       },
-      // It carries nothing yet.
-      movable: () => false,
-      replaced: () => {},
+      replaced: () => {}, // by one that is better still: it carries nothing yet
     }
     const tried = create(next, {
       opened: () => heeded.opened(),
@@ -115,7 +123,6 @@ function createClimber(
       received: message => heeded.received(message),
       interrupted: (ids, loss) => heeded.interrupted(ids, loss),
       lost: loss => heeded.lost(loss),
-      movable: () => heeded.movable(),
       replaced: (by, why, takeOver) => heeded.replaced(by, why, takeOver),
     })
     candidate = tried

@@ -53,8 +53,6 @@ type Receive = (answer: Answer) => void
 export interface Passenger {
   /** Whether it needs the connection now. */
   readonly wanted: boolean
-  /** Whether it could go on over another transport from where it is. Left out: yes. */
-  readonly movable?: boolean
   /** A transport is being opened: what is handed to it is sent when it opens. */
   board?(transport: Transport): void
   opened?(transport: Transport): void
@@ -216,7 +214,6 @@ export function createConnection(options: ResolvedOptions, createTransport: Tran
         const others = ladder.lost(self().kind, state.at === 'ready' && state.heard, loss)
         dispatch({ type: 'lost', ...loss, ...(others && { atOnce: true }) })
       },
-      movable: () => passengers.every(({ movable }) => movable !== false),
       replaced(by, why, takeOver) {
         takeOver(reportsOf(() => by))
         ladder.worked(by.kind)

@@ -142,11 +142,6 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     get wanted() {
       return entries.size > 0
     },
-    get movable() {
-      return [...entries].every(
-        ({ asked, subscription }) => asked === null || subscription.cursor !== undefined,
-      )
-    },
     add(subscription) {
       const entry: Entry = {
         subscription,

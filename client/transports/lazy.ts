@@ -6,8 +6,6 @@ import type { TransportKind } from '../connection/machine.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { toLoss, type Transport, type TransportFactory, type TransportReports } from './transport.ts'
 
-export type OpenTransport = (options: ResolvedOptions, reports: TransportReports) => Transport
-
 /** @param create makes others beside it, to see whether they work. */
 export type CreateTransport = (
   options: ResolvedOptions,

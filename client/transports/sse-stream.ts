@@ -22,12 +22,17 @@ export interface StreamReports {
   lost(loss: Loss): void
 }
 
+export interface SseStream extends EventResponse {
+  /** Whether it could go on elsewhere from where it is. */
+  movable(): boolean
+}
+
 /** Sends the request at once. */
 export function openSseStream(
   options: ResolvedOptions,
   asked: AskedSubscription,
   reports: StreamReports,
-): EventResponse {
+): SseStream {
   const { connectTimeoutMs: timeoutMs, transformer } = options
   const { output } = transformer
   const { id, path, input, flow } = asked
@@ -107,5 +112,6 @@ export function openSseStream(
       },
     },
   )
-  return { check: withinMs => response.check(withinMs), close }
+  const movable = () => asked.wish().lastEventId !== undefined
+  return { check: withinMs => response.check(withinMs), movable, close }
 }

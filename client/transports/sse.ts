@@ -5,17 +5,16 @@
  */
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import { SluiceError } from '../../shared/errors.ts'
-import { climbing } from '../connection/climber.ts'
+import { climbing, type LesserTransport } from '../connection/climber.ts'
 import type { ResolvedOptions } from '../options.ts'
-import type { EventResponse } from './event-response.ts'
-import { openSseStream } from './sse-stream.ts'
-import type { Loss, Transport, TransportReports } from './transport.ts'
+import { openSseStream, type SseStream } from './sse-stream.ts'
+import type { Loss, TransportReports } from './transport.ts'
 
 /** Who uses this looks for something better. */
 export const open = climbing('sse', openSse)
 
-function openSse(options: ResolvedOptions, reports: TransportReports): Transport {
-  const streams = new Map<RequestId, EventResponse>()
+function openSse(options: ResolvedOptions, reports: TransportReports): LesserTransport {
+  const streams = new Map<RequestId, SseStream>()
   let opened = false
   let heard = false
   let told = false
@@ -104,6 +103,7 @@ function openSse(options: ResolvedOptions, reports: TransportReports): Transport
         lose({ why, atOnce: true })
       }
     },
+    movable: () => [...streams.values()].every(stream => stream.movable()),
     close,
   }
 }

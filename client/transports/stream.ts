@@ -13,7 +13,7 @@
  */
 import { SluiceError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
-import { climbing } from '../connection/climber.ts'
+import { climbing, type LesserTransport } from '../connection/climber.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { EventResponse } from './event-response.ts'
@@ -32,7 +32,7 @@ import {
 } from './stream-plan.ts'
 import type { Facts } from './stream-plan.ts'
 import { openStreamResponse } from './stream-response.ts'
-import type { AskedSubscription, Loss, Received, Transport, TransportReports } from './transport.ts'
+import type { AskedSubscription, Loss, Received, TransportReports } from './transport.ts'
 
 /** What is learnt of the way to the server, and outlives a transport. */
 interface StreamPath {
@@ -83,7 +83,7 @@ interface Response {
 /** Who uses this looks for something better. */
 export const open = climbing('stream', openStream)
 
-function openStream(options: ResolvedOptions, reports: TransportReports): Transport {
+function openStream(options: ResolvedOptions, reports: TransportReports): LesserTransport {
   const path: StreamPath = paths.get(options) ?? { heldBack: 'no' }
   paths.set(options, path)
   const { clock, connectTimeoutMs, onError } = options
@@ -414,6 +414,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Transp
         post([], withinMs)
       }
     },
+    movable: () => [...entries.values()].every(isMovable),
     close,
   }
 }

@@ -129,8 +129,6 @@ export interface TransportReports {
   /** These subscriptions broke together while the transport goes on; they have to be asked for again. */
   interrupted(ids: readonly RequestId[], loss: Loss): void
   lost(loss: Loss): void
-  /** Whether all that it carries could go on over another transport from where it is. */
-  movable(): boolean
   /**
    * A better one works, and takes its place.
    *

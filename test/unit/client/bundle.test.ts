@@ -29,7 +29,7 @@ describe('what a page loads', () => {
   test('for the link over a WebSocket, and for the stream where there is none, does not grow unnoticed', () => {
     expect(ours.first - bare.first).toBeLessThan(8_000)
     expect(ours.later['stream']).toBeLessThan(5_850)
-    expect(ours.later['sse']).toBeLessThan(3_950)
+    expect(ours.later['sse']).toBeLessThan(3_980)
     expect(ours.later['http-requests']).toBeLessThan(1_950)
   })
 

@@ -1,9 +1,8 @@
 import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
-import { climbing } from '../../../client/connection/climber.ts'
+import { climbing, type OpenLesser } from '../../../client/connection/climber.ts'
 import type { TransportKind } from '../../../client/connection/machine.ts'
 import { resolveOptions } from '../../../client/options.ts'
-import type { OpenTransport } from '../../../client/transports/lazy.ts'
 import type { Transport, TransportReports } from '../../../client/transports/transport.ts'
 import { SluiceError } from '../../../shared/errors.ts'
 
@@ -40,7 +39,6 @@ function create() {
     received: message => told.push(message.type),
     interrupted: () => {},
     lost: () => told.push('lost'),
-    movable: () => page.movable,
     replaced(by, _, takeOver) {
       reached.push(by.kind)
       takeOver(reports)
@@ -48,9 +46,9 @@ function create() {
   }
   /** One is used, and works; returns its end. */
   const climb = (kind: TransportKind) => {
-    const open: OpenTransport = (_, { opened }) => {
+    const open: OpenLesser = (_, { opened }) => {
       queueMicrotask(opened)
-      return { ...silent, kind, probe: () => {}, close: () => {} }
+      return { ...silent, kind, probe: () => {}, movable: () => page.movable, close: () => {} }
     }
     const { close } = climbing(kind, open)(options, reports, (better, itsReports) => {
       const candidate: Candidate = { kind: better, reports: itsReports, probed: false, closed: false }

@@ -47,7 +47,6 @@ function create() {
   })
   const passenger = {
     wanted: true,
-    movable: true,
     owed: false,
     board: () => told.push('board'),
     opened: () => told.push('opened'),

@@ -22,7 +22,6 @@ function create() {
     received: message => told.push(message.type),
     interrupted: () => told.push('interrupted'),
     lost: loss => losses.push(loss),
-    movable: () => true,
     replaced: () => {},
   }
   let come: (code: { open: CreateTransport }) => void = () => {}
