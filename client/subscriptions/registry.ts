@@ -45,7 +45,6 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     entry.asked = id
     entry.startedAt = Infinity
     transport.subscribe(subscription.ask(id))
-    if (opened) subscription.sent()
   }
 
   const unask = (entry: Entry) => {
@@ -53,7 +52,7 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     if (entry.asked === null) return
     vehicle.forget(entry.asked)
     entry.asked = null
-    entry.subscription.flow?.unheeded()
+    entry.subscription.unasked(opened)
   }
 
   const stopRetry = (entry: Entry) => {
@@ -167,7 +166,6 @@ export function createRegistry(vehicle: Vehicle, { clock, retryDelayMs }: Resolv
     },
     opened() {
       opened = true
-      for (const { asked, subscription } of entries) if (asked !== null) subscription.sent()
     },
     interrupted(ids, loss) {
       const broken = [...entries].filter(({ asked }) => asked !== null && ids.includes(asked))

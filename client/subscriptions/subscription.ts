@@ -40,8 +40,8 @@ export interface Subscription {
   readonly resumable: boolean
   /** The request for it as things stand now, under an id of its own: what is late for an earlier one finds nobody. */
   ask(id: RequestId): AskedSubscription
-  /** What was asked for has been sent, so that the server may have begun. */
-  sent(): void
+  /** That holds no more. @param sent whether it had been sent, so that the server may have begun. */
+  unasked(sent: boolean): void
   /** It waits for a connection, the first or another. */
   connecting(why: SluiceError | ClientError | null): void
   started(position: string | undefined): void
@@ -62,7 +62,7 @@ type Result = Parameters<ResultObserver['next']>[0]['result']
 export function createSubscription(options: SubscriptionOptions): Subscription {
   const { path, input, serialized, observer, flow, onLag, onError } = options
   const repeats = createRepeats()
-  let { cursor = lastEventIdOf(input), again: sent = false } = options
+  let { cursor = lastEventIdOf(input), again = false } = options
   let received = false
   let over = false
 
@@ -102,7 +102,6 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
     },
     ask(id) {
       repeats.expect()
-      const again = sent
       return {
         id,
         kind: 'subscription',
@@ -117,8 +116,9 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
         askAgain: repeats.expect,
       }
     },
-    sent() {
-      sent = true
+    unasked(sent) {
+      again ||= sent
+      flow?.unheeded()
     },
     connecting(why) {
       tell({ type: 'state', state: 'connecting', error: why && TRPCClientError.from<AnyRouter>(why) })
