@@ -55,7 +55,9 @@ const answerMs = 2_000
 interface Climb {
   /** Those after which one soon fell down again. */
   tries: number
-  /** When a lesser transport was last left. */
+  /** Lesser transports that are open: the one in use, and one that is better and is being tried. */
+  open: number
+  /** When the last of them was left. */
   leftAt: number
 }
 
@@ -78,8 +80,9 @@ function createClimber(
 ): Climber {
   const { clock, climbAfterMs, transports } = options
   const better = transports.slice(0, transports.indexOf(kind))
-  const climb: Climb = climbs.get(options) ?? { tries: 0, leftAt: Infinity }
+  const climb: Climb = climbs.get(options) ?? { tries: 0, open: 0, leftAt: Infinity }
   climbs.set(options, climb)
+  let started = false
   let timer: Timer | null = null
   let candidate: Transport | null = null
 
@@ -94,7 +97,9 @@ function createClimber(
   const attempt = ([next, ...others]: readonly TransportKind[]): void => {
     if (next === undefined) return putOff()
     const isCandidate = () => candidate === tried
-    let heeded: TransportReports = {
+    /** To whom it reports once it has taken over. */
+    let above: TransportReports | null = null
+    const tried = create(next, {
       opened() {
         if (isCandidate()) tried.probe('network', answerMs)
       },
@@ -103,27 +108,20 @@ function createClimber(
         candidate = null
         if (movable()) {
           const why = new SluiceError('CONNECTION_LOST', 'A better transport works again, and takes over.')
-          return reports.replaced(tried, why, later => (heeded = later))
+          return reports.replaced(tried, why, later => (above = later))
         }
         tried.close()
         putOff()
       },
-      received: () => {},
-      interrupted: () => {},
-      lost() {
+      received: message => above?.received(message),
+      interrupted: (ids, loss) => above?.interrupted(ids, loss),
+      lost(loss) {
+        above?.lost(loss)
         if (!isCandidate()) return
         candidate = null
         attempt(others)
       },
-      replaced: () => {}, // by one that is better still: it carries nothing yet
-    }
-    const tried = create(next, {
-      opened: () => heeded.opened(),
-      heard: () => heeded.heard(),
-      received: message => heeded.received(message),
-      interrupted: (ids, loss) => heeded.interrupted(ids, loss),
-      lost: loss => heeded.lost(loss),
-      replaced: (by, why, takeOver) => heeded.replaced(by, why, takeOver),
+      replaced: (by, why, takeOver) => above?.replaced(by, why, takeOver),
     })
     candidate = tried
   }
@@ -131,10 +129,15 @@ function createClimber(
   return {
     start() {
       if (better.length === 0) return
-      if (clock.now() - climb.leftAt >= climbAfterMs * steadyFactor) climb.tries = 0
+      if (climb.open === 0 && clock.now() - climb.leftAt >= climbAfterMs * steadyFactor) climb.tries = 0
+      climb.open += 1
+      started = true
       putOff()
     },
     stop() {
+      if (!started) return
+      started = false
+      climb.open -= 1
       climb.leftAt = clock.now()
       timer?.cancel()
       const stopped = candidate

@@ -120,6 +120,31 @@ test('a connection that is lost takes its candidate with it, and leaves no timer
   expect(tried).toHaveLength(1)
 })
 
+test('a lesser transport that was merely tried is not one that was left', async () => {
+  const { clock, tried, climb, last } = create()
+  const fail = () => {
+    last().reports.lost(lost)
+    last().reports.lost(lost)
+  }
+  climb('sse')
+  for (const seconds of [1, 2, 4]) {
+    await clock.advance(1_000 * seconds)
+    fail()
+  }
+  for (const seconds of [5, 3]) {
+    const close = climb('stream')
+    await clock.advance(0)
+    close()
+    await clock.advance(1_000 * seconds)
+  }
+  expect(tried).toHaveLength(7) // the fourth round, after eight seconds
+  fail()
+  await clock.advance(15_000)
+  expect(tried).toHaveLength(8)
+  await clock.advance(1_000)
+  expect(tried).toHaveLength(9)
+})
+
 test('over the best there is nothing to try', async () => {
   const { clock, climb } = create()
   climb('websocket')
