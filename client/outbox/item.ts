@@ -29,14 +29,23 @@ export interface Item {
   kept: boolean
   /** Nobody is to see it any more, once it is out of the storage. */
   settled: boolean
+  /** It was handed to the link, and so it may have happened, whatever became of the answer. */
+  sent: boolean
   status: OutboxEntry['status']
   error: ClientError | null
   /** Who waits for the answer; null for one of an earlier page. */
   observer: ResultObserver | null
 }
 
-/** As one of an earlier page begins: in the storage, and nobody waits for it. */
-export const untried = { kept: true, settled: false, status: 'queued', error: null, observer: null } as const
+/** As one of an earlier page begins: in the storage, and nobody waits for it, or is to know whether it was sent. */
+export const untried = {
+  kept: true,
+  settled: false,
+  sent: false,
+  status: 'queued',
+  error: null,
+  observer: null,
+} as const
 
 /** One of an earlier page, which may have had another transformer: what cannot be sent by this one is not tried. */
 export function toItem(stored: StoredMutation, options: ResolvedOptions): Item {

@@ -94,13 +94,15 @@ export class Outbox {
     this.#pump()
   }
 
-  /** Takes one back. What is being sent may happen all the same: who waits for it is told `OUTCOME_UNKNOWN`. */
+  /**
+   * Takes one back. What was handed to the link, now or in an earlier try, may happen or have happened all the same:
+   * who waits for it is told `OUTCOME_UNKNOWN`; else `OUTBOX_CANCELLED`.
+   */
   readonly cancel = (id: string): void => {
     const item = this.#items.find(({ stored }) => stored.id === id)
     if (!item) return
-    const sent = this.#sending.sends(item)
-    if (sent) this.#sending.withdraw()
-    this.#fail(item, sent ? 'OUTCOME_UNKNOWN' : 'OUTBOX_CANCELLED', 'was cancelled')
+    if (this.#sending.sends(item)) this.#sending.withdraw()
+    this.#fail(item, item.sent ? 'OUTCOME_UNKNOWN' : 'OUTBOX_CANCELLED', 'was cancelled')
     this.#pump()
   }
 
@@ -134,7 +136,8 @@ export class Outbox {
   }
 
   /**
-   * For the link: takes a mutation in, and returns its withdrawal, which cancels it while it is in the queue.
+   * For the link: takes a mutation in, and returns its withdrawal, which cancels it while it is in the queue, or not
+   * sent yet.
    *
    * @throws SluiceError `OUTBOX_FULL`, and whatever the transformer throws.
    */
@@ -152,7 +155,7 @@ export class Outbox {
     void this.#keep(item)
     return () => {
       item.observer = null
-      if (item.status === 'queued') this.cancel(id)
+      if (item.status === 'queued' || !item.sent) this.cancel(id)
     }
   }
 

@@ -22,8 +22,8 @@ export interface SendingOptions {
 
 interface Current {
   readonly item: Item
-  /** Null for the moment in which it is handed over. */
-  request: ReturnType<SendRequest> | null
+  /** Null until it has been handed over. */
+  withdraw: ReturnType<SendRequest> | null
 }
 
 export class Sending {
@@ -44,13 +44,15 @@ export class Sending {
   /** Only while it is not busy. */
   start(item: Item, { send, options }: OutboxRoute): void {
     const { id, path, input, number } = item.stored
-    this.#options.mark(item, 'sending')
-    const current: Current = { item, request: null }
+    const current: Current = { item, withdraw: null }
     this.#current = current
+    const isCurrent = () => this.#current === current
+    this.#options.mark(item, 'sending')
+    if (!isCurrent()) return // taken back by somebody who heard of it
     const context = { idempotencyKey: id }
     const operation: Operation = { id: number, type: 'mutation', path, input, context, signal: null }
-    const isCurrent = () => this.#current === current
-    current.request = send(operation, {
+    item.sent = true
+    const withdraw = send(operation, {
       next: result => {
         if (!isCurrent()) return
         this.#answered(item, observer => {
@@ -63,6 +65,8 @@ export class Sending {
       },
       complete: () => {}, // the answer came before it
     })
+    if (isCurrent()) current.withdraw = withdraw
+    else withdraw()
   }
 
   /** Whether it is this one that is being sent. */
@@ -72,7 +76,7 @@ export class Sending {
 
   /** Nothing more is heard of the one that is being sent. */
   withdraw(): void {
-    this.#current?.request?.()
+    this.#current?.withdraw?.()
     this.#current = null
   }
 

@@ -337,6 +337,70 @@ test('one that waits can be taken back; what is bounded says so', async () => {
   expect(app.done).toEqual([1])
 })
 
+describe('one that is taken back by who hears that it is about to be sent', () => {
+  test('is not sent, and who waits for it is told so', async () => {
+    await using app = await start()
+    const { client, outbox } = app.connect()
+    const heard: string[] = []
+    outbox.subscribe(() => {
+      for (const { id, input, status } of outbox.get()) {
+        heard.push(status)
+        if (status === 'sending' && (input as { n: number }).n === 1) outbox.cancel(id)
+      }
+    })
+    const taken = client.add.mutate({ n: 1 }).catch(codeOf)
+    expect(await client.add.mutate({ n: 2 })).toBe(4)
+    expect(heard).toContain('sending')
+    expect(await taken).toBe('OUTBOX_CANCELLED')
+    expect(app.done).toEqual([2])
+    expect(outbox.get()).toEqual([])
+  })
+
+  test('by its signal, is not sent either', async () => {
+    await using app = await start()
+    const { client, outbox } = app.connect()
+    const wish = new AbortController()
+    outbox.subscribe(() => {
+      if (outbox.get()[0]?.status === 'sending') wish.abort()
+    })
+    const aborted = client.add.mutate({ n: 1 }, { signal: wish.signal }).catch(String)
+    expect(await client.add.mutate({ n: 2 })).toBe(4)
+    expect(await aborted).toContain('aborted')
+    expect(app.done).toEqual([2])
+  })
+})
+
+test('who asks for another try when one is about to be sent does not have two sent at once', async () => {
+  await using app = await start()
+  const { client, outbox } = app.connect()
+  let most = 0
+  outbox.subscribe(() => {
+    outbox.retry()
+    most = Math.max(most, outbox.get().filter(({ status }) => status === 'sending').length)
+  })
+  expect(await Promise.all([1, 2, 3].map(n => client.add.mutate({ n })))).toEqual([2, 4, 6])
+  expect(most).toBe(1)
+})
+
+test('one that was sent and not answered, and waits to be sent again, is not said never to have happened', async () => {
+  const started: number[] = []
+  const router = t.router({
+    add: t.procedure.input(z.number()).mutation(({ input }) => {
+      started.push(input)
+      return new Promise<never>(() => {})
+    }),
+  })
+  await using harness = await createHarness({ router })
+  const outbox = createOutbox()
+  const { client } = harness.connect({ outbox, retryDelayMs: () => 3_600_000 })
+  const taken = client.add.mutate(1).catch(codeOf)
+  await eventually(() => started.length === 1)
+  await harness.proxy.cut()
+  await eventually(() => outbox.get()[0]?.status === 'queued')
+  outbox.cancel(outbox.get()[0]?.id ?? '')
+  expect(await taken).toBe('OUTCOME_UNKNOWN')
+})
+
 test('one that has waited for too long is not sent any more', async () => {
   const clock = createFakeClock()
   await using app = await start()
