@@ -48,7 +48,9 @@ export function sluiceLink<TRouter extends AnyRouter>(
   const overHttp = createHttp(resolved)
 
   const create = (kind: TransportKind, reports: TransportReports): Transport => {
-    if (kind === 'websocket') return openWebSocket(resolved, reports)
+    if (kind === 'websocket') {
+      return (resolved.codec?.hold(openWebSocket) ?? openWebSocket)(resolved, reports)
+    }
     const code = kind === 'stream' ? import('./transports/stream.ts') : import('./transports/sse.ts')
     return openLazily(kind, code, resolved, reports, create)
   }

@@ -48,6 +48,9 @@ export interface SessionDeps extends SubscriptionDeps, FrameDeps {
   readonly expiry: ExpiryOptions | null
 }
 
+/** In any codec. */
+const noMessages = new Uint8Array(0)
+
 /** How long a peer may take to answer a close frame, in milliseconds. */
 const goodbyeMs = 1_000
 
@@ -99,6 +102,7 @@ export class Session
     deps.idleWatch.active(this)
     this.heard()
     wire.listen(this)
+    if (codec) this.#outlet.send(noMessages) // by which the client knows that it has the codec here
   }
 
   get carrier(): 'websocket' {

@@ -1,7 +1,8 @@
 /**
  * How messages look in binary frames. A client names the codec that it would like when it connects, and a server that
  * has it answers in binary from its first message on; by that frame the client knows, and does the same. Text frames
- * are JSON, and understood at all times: so nobody waits for an agreement, and without one nothing changes.
+ * are JSON, and understood at all times: so nobody waits for an agreement but who says what JSON cannot carry
+ * (first-word.ts), and without one nothing changes.
  *
  * The router's transformer is for JSON, which knows neither dates nor bytes. A codec knows them by itself, and what it
  * carries does not pass the transformer. Wire: docs/wire.md, section 4.
@@ -9,6 +10,7 @@
 import { SluiceError } from '../errors.ts'
 import type { Credit } from '../protocol/credit.ts'
 import type { RequestId } from '../protocol/messages.ts'
+import type { holdForFirstWord } from './first-word.ts'
 
 /** A binary encoding of messages. Made by `msgpackCodec()` or `protobufCodec()`; holds no state of a connection. */
 export interface Codec {
@@ -30,6 +32,8 @@ export interface Codec {
    * @throws SluiceError `MESSAGE_INVALID`, `INPUT_TOO_DEEP` or `BATCH_TOO_LONG`, and nothing else.
    */
   decode(frame: Uint8Array, bounds?: Bounds): unknown[]
+  /** For clients: has what JSON cannot carry wait until it is known whether the server has the codec. */
+  readonly hold: typeof holdForFirstWord
 }
 
 /** What a frame may hold. */

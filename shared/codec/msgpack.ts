@@ -8,6 +8,7 @@
 import { addExtension, Packr } from 'msgpackr'
 import { SluiceError } from '../errors.ts'
 import { checkRoom, concat, depthWithin, type Bounds, type Codec, type Format } from './codec.ts'
+import { holdForFirstWord } from './first-word.ts'
 import { endOfValue, markedMap } from './msgpack-bounds.ts'
 
 const packr = new Packr({
@@ -31,7 +32,13 @@ const packr = new Packr({
  * ```
  */
 export function msgpackCodec(): Codec {
-  return { name: 'msgpack', formatFor: () => format, join: concat, decode: decodeFrame }
+  return {
+    name: 'msgpack',
+    formatFor: () => format,
+    join: concat,
+    decode: decodeFrame,
+    hold: holdForFirstWord,
+  }
 }
 
 /** One for all: a value as MessagePack, in any message. */

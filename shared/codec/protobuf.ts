@@ -23,6 +23,7 @@ import {
 } from './codec.ts'
 import { Call_Method, FrameSchema, MessageSchema, PayloadSchema, Result_Type } from './envelope_pb.ts'
 import type { Message as Envelope, Payload } from './envelope_pb.ts'
+import { holdForFirstWord } from './first-word.ts'
 import { pack, unpack } from './msgpack.ts'
 
 /** What a procedure takes and gives, as far as it is a message of Protobuf: schemas that `protoc-gen-es` has made. */
@@ -64,6 +65,7 @@ export function protobufCodec({ schemas = {} }: ProtobufCodecOptions = {}): Code
     formatFor: path => formats.get(path ?? '') ?? untyped,
     join: concat,
     decode: (frame, bounds = {}) => decodeFrame(frame, types, bounds),
+    hold: holdForFirstWord,
   }
 }
 

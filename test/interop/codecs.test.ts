@@ -236,6 +236,77 @@ describe.each(binary)('a client that would like %s', (_, codec) => {
   )
 })
 
+describe.each(binary)('without a transformer, and with %s', (_, codec) => {
+  /** What JSON cannot carry, some of which it says in silence. */
+  const beyondJson = () => [
+    2n ** 80n,
+    new Uint8Array([0, 255]),
+    new Date(5),
+    [1, undefined, 2],
+    new Set([NaN]),
+  ]
+
+  const start = async (served: Codec | null | undefined = codec) => {
+    const t = initTRPC.create()
+    const saved: unknown[] = []
+    const router = t.router({
+      echo: t.procedure.input(z.unknown()).query(({ input }) => input),
+      save: t.procedure.input(z.unknown()).mutation(({ input }) => void saved.push(input)),
+      values: t.procedure.input(z.array(z.unknown())).subscription(async function* ({ input }) {
+        yield* input
+      }),
+    })
+    const tap = tapWebSocket()
+    const harness = await createHarness({
+      router,
+      transport: 'websocket',
+      sluice: { ...(served && { codecs: [served] }) },
+      link: { WebSocket: tap.WebSocket, ...(codec && { codec }), heartbeatTimeoutMs: 100 },
+    })
+    return { saved, ...tap, harness, ...harness, [Symbol.asyncDispose]: () => harness.close() }
+  }
+
+  test('what JSON cannot carry arrives as it was in the very first request, too', async () => {
+    for (const value of beyondJson()) {
+      await using app = await start()
+      expect(await app.client.echo.query({ value })).toEqual({ value })
+    }
+    await using app = await start()
+    const seen = app.record(client => client.values, beyondJson())
+    await seen.until(({ length }) => length === beyondJson().length)
+    expect(seen.items).toEqual(beyondJson())
+  })
+
+  test('what is asked for behind it keeps its place, and what is taken back is not asked for', async () => {
+    await using app = await start()
+    const leaving = app.record(client => client.values, [1n])
+    const saved = ['first', 1n, 'third', [2n]].map(value => app.client.save.mutate(value))
+    leaving.stop()
+    await Promise.all(saved)
+    expect(app.saved).toEqual(['first', 1n, 'third', [2n]])
+    expect(leaving.items).toEqual([])
+    expect(app.kindsFrom('server')).toEqual(['binary'])
+  })
+
+  test('what JSON can carry waits for nothing', async () => {
+    await using app = await start()
+    await app.client.echo.query({ list: [null, { text: '' }], left: undefined })
+    expect(app.kindsFrom('client')).toEqual(['text'])
+  })
+
+  test('it fails with a server that lacks the codec, and costs its neighbours nothing', async () => {
+    await using app = await start(null)
+    const seen = app.record(client => client.values, [1n])
+    const [big, date, plain] = [1n, new Date(5), 'plain'].map(value => app.client.echo.query(value))
+    await expect(big).rejects.toThrow(/BigInt/)
+    await expect(big).rejects.toBeInstanceOf(TRPCClientError)
+    expect(await date).toBe(new Date(5).toJSON()) // as JSON has it
+    expect(await plain).toBe('plain')
+    await expect(seen.until(1)).rejects.toThrow('the stream failed')
+    expect(seen.error).toBeInstanceOf(TRPCClientError)
+  })
+})
+
 test('a server that talks nonsense in binary is left, told to onError, and tried again', async () => {
   const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   const nonsense = [

@@ -11,7 +11,12 @@ const protobuf = protobufCodec()
 
 type App = Awaited<ReturnType<typeof startWithNeighbours>>
 const start = () => startWithNeighbours({ codecs: [msgpack, protobuf] })
-const open = ({ url }: App, codec: Codec) => RawWebSocket.open(`${url}/?sluice=1&codec=${codec.name}`)
+const open = async ({ url }: App, codec: Codec) => {
+  const socket = await RawWebSocket.open(`${url}/?sluice=1&codec=${codec.name}`)
+  await socket.count(1)
+  expect(socket.frames.splice(0)).toEqual(['binary:']) // by which the server says that it has the codec
+  return socket
+}
 
 /** The message in a frame as it was received. */
 function read(codec: Codec, frame = ''): unknown {
