@@ -1,5 +1,5 @@
 import type { SluiceErrorCode } from '../../shared/errors.ts'
-import { createTally, type Tally } from '../topics/sink.ts'
+import { createTally, type Tally } from '../topics/tally.ts'
 
 /** What a server counts: plain numbers, written where things happen and read by `stats()`. */
 export interface Counters {

@@ -37,7 +37,8 @@ export interface SluiceStats {
   readonly resumes: { readonly ring: number; readonly store: number; readonly missed: number }
   /**
    * What slow readers cost, since the start. Events left out by the policies `conflate` and `drop-oldest`;
-   * subscriptions ended by `disconnect`.
+   * subscriptions ended by `disconnect`. Also where a generator passes the events on, if it has given its procedure's
+   * `signal` to the topic.
    */
   readonly dropped: { readonly conflate: number; readonly dropOldest: number; readonly disconnect: number }
   /** Times that a connection was full, and its subscriptions had to wait for the network, since the start. */

@@ -30,6 +30,7 @@ import { countRunning, type Counters } from '../observe/counters.ts'
 import { positionOf } from '../topics/position.ts'
 import { feedOf, type Feed, type Feeding } from '../topics/sink.ts'
 import { roomUnder } from '../topics/stall.ts'
+import { countUnder } from '../topics/tally.ts'
 import type { Encodings } from './encodings.ts'
 import type { Ward } from './authority.ts'
 import type { SubscriptionCallDeps } from './call-subscription.ts'
@@ -260,6 +261,7 @@ export class Subscription implements AsyncDisposable, Holder, Ward, SinkOwner {
   /** Until the source or the client has had enough. Never rejects. */
   async #pump(source: Source): Promise<void> {
     const { signal } = this // which it keeps: it is let go of only where a topic pushes
+    if (signal) countUnder(signal, this.#deps.counters.tally)
     let of: 'source' | 'encoding' = 'source'
     try {
       for (;;) {

@@ -1,6 +1,7 @@
 /** What a topic pushes to: the replies of one subscription, until one of its events cannot be encoded. */
 import type { Counters } from '../observe/counters.ts'
-import type { Feeding, Sink, Tally } from '../topics/sink.ts'
+import type { Feeding, Sink } from '../topics/sink.ts'
+import type { Tally } from '../topics/tally.ts'
 import type { Batch, Replies } from './replies.ts'
 
 /** Whose topic it is. */

@@ -3,6 +3,7 @@
  * implemented above: a hub pushes to the sinks of those who are live, and knows nothing of what is behind them.
  */
 import type { Batch } from './batch.ts'
+import type { Tally } from './tally.ts'
 
 export interface Sink<Item> {
   /** Takes consecutive items, right after those of the call before. Must not throw. */
@@ -21,20 +22,6 @@ export interface Sink<Item> {
   readonly tally?: Tally
 }
 
-/** What topics count for whoever they push to: plain numbers, written where things happen. */
-export interface Tally {
-  /** Subscribers that came back with a cursor, by where their next events were found. */
-  readonly resumes: {
-    /** In memory, or there was nothing to catch up with. */
-    ring: number
-    store: number
-    /** Nowhere: they were told of a gap, or given a state. */
-    missed: number
-  }
-  /** Events that a reader did not get because it was slow, by its policy. */
-  readonly dropped: { conflate: number; dropOldest: number }
-}
-
 /** One who is being pushed to. */
 export interface Feeding {
   /** In the hub's loop; else it is behind, and reads from the ring or the store. */
@@ -43,13 +30,6 @@ export interface Feeding {
   readonly lag: number
   /** How long ago the first of them was appended, in milliseconds; 0 without any. */
   readonly lagMs: number
-}
-
-export function createTally(): Tally {
-  return {
-    resumes: { ring: 0, store: 0, missed: 0 },
-    dropped: { conflate: 0, dropOldest: 0 },
-  }
 }
 
 /** Delivers to a sink until the stream has ended, or was told to by its `return()`. Called at most once. */

@@ -14,8 +14,9 @@ import type { Batch } from './batch.ts'
 import type { LiveSubscriber } from './hub.ts'
 import { Reader } from './reader.ts'
 import type { Delivered, ReaderOptions, ReadLog } from './reader.ts'
-import type { Feeding, Sink, Tally } from './sink.ts'
+import type { Feeding, Sink } from './sink.ts'
 import { limitStall, roomFor, unlimitStall } from './stall.ts'
+import { tallyUnder, type Tally } from './tally.ts'
 
 /** The log of a subscriber: what is the same for all of them. */
 export interface SubscribedLog<Item> extends ReadLog<Item> {
@@ -172,6 +173,8 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
     const reader = this.#reader
     try {
       if (!reader.ended) await this.#started
+      // By the signal that the procedure of whoever asks was given; only who may drop something has to know.
+      if (this.#signal && reader.whenSlow !== 'wait') reader.tally ??= tallyUnder(this.#signal)
       while (!reader.ended) {
         const item = reader.take()
         if (item) return { done: false, value: item }

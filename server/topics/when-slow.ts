@@ -1,4 +1,8 @@
-/** What a subscription does for a reader that takes events more slowly than they come. */
+/**
+ * What a subscription does for a reader that takes events more slowly than they come. Where a generator of the
+ * application's passes the events on, what is left out is counted in `stats()` if `subscribe` was given its procedure's
+ * `signal`.
+ */
 import type { Envelope } from './envelope.ts'
 
 export type WhenSlow<Event> =

@@ -42,7 +42,15 @@ async function start(kept: { ringSize?: number; retain?: { maxEvents: number } }
       .subscription(({ input, signal }) =>
         topic.subscribe('all', { after: input.lastEventId, signal, whenSlow }),
       )
+  /** The same by a generator of the application's own. */
+  const passedOn = (whenSlow: WhenSlow<z.infer<typeof Event>>) =>
+    t.procedure.input(resumable({})).subscription(async function* ({ input, signal }) {
+      for await (const event of topic.subscribe('all', { after: input.lastEventId, signal, whenSlow }))
+        yield event
+    })
   const router = t.router({
+    onLatestPassedOn: passedOn({ policy: 'drop-oldest', maxLag: 2 }),
+    onConflatedPassedOn: passedOn({ policy: 'conflate', by: () => 'all' }),
     onEvent: subscription('wait'),
     onLatest: subscription({ policy: 'drop-oldest', maxLag: 2 }),
   })
@@ -173,6 +181,43 @@ test('a reader that stops shows as a stall and a lag, and later as dropped event
   })
   expect(published - seen).toBeGreaterThan(0)
 })
+
+test.each([
+  ['drop-oldest', 'onLatestPassedOn'],
+  ['conflate', 'onConflatedPassedOn'],
+] as const)(
+  'what a reader loses by %s is counted also where a generator passes its events on',
+  async (policy, path) => {
+    await using app = await start()
+    const socket = await app.openWebSocket()
+    socket.subscribe(1, path, {})
+    let published = 0
+    const publish = (text = '') => app.topic.publish('all', { n: ++published, text })
+    // The generator asks the topic for its first event when it is first asked itself.
+    await eventually(async () => {
+      await publish()
+      return socket.frames.some(frame => frame.includes('"text"'))
+    })
+    await publish('the last before the stall')
+    await socket.until('the last before the stall')
+    const missed = published - socket.frames.filter(frame => frame.includes('"text"')).length
+    const before = (await app.collect())[`sluice.dropped.events ${policy}`] ?? 0
+    socket.pause()
+    const text = 'x'.repeat(64 * 1024)
+    while (app.sluice.stats().stalls === 0) {
+      await publish(text)
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    for (let more = 0; more < 10; more++) await publish(text)
+
+    socket.resume()
+    await socket.until(`"n":${published},`)
+    const seen = socket.frames.filter(frame => frame.includes('"text"')).length
+    const dropped = published - missed - seen
+    expect(dropped).toBeGreaterThan(0)
+    expect((await app.collect())[`sluice.dropped.events ${policy}`]).toBe(before + dropped)
+  },
+)
 
 test('the delay of the event loop is measured from the first collection on, and nothing after the stop', async () => {
   await using app = await start()

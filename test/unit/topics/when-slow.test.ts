@@ -2,7 +2,8 @@ import { createTopic } from 'trpc-sluice/server'
 import { createFakeClock } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { createTally, feedOf, type Feeding } from '../../../server/topics/sink.ts'
+import { feedOf, type Feeding } from '../../../server/topics/sink.ts'
+import { createTally } from '../../../server/topics/tally.ts'
 
 const Price = z.object({ symbol: z.string(), price: z.number() })
 
