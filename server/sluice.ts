@@ -112,8 +112,14 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const observers = new CallObservers()
   const clock = options.clock ?? systemClock
   const admission = new Admission(limits)
-  const connections = new Connections(admission, limits.maxConnectionAgeMs, clock)
   const refused = (code: SluiceErrorCode) => countRefusal(counters, code)
+  const connections = new Connections({
+    admission,
+    maxAgeMs: limits.maxConnectionAgeMs,
+    stallMs: limits.idleMs,
+    onStalled: () => refused('STALLED'),
+    clock,
+  })
   const router = withInputDepth(withQuickInput(options.router), limits.maxDepth, () =>
     refused('INPUT_TOO_DEEP'),
   )

@@ -252,7 +252,7 @@ export const errorTable = {
     close: 4508,
     trpc: 'TIMEOUT',
     retry: 'resume',
-    help: 'The client took no events for longer than its subscription allows. It resumes with its last cursor.',
+    help: 'The client took nothing for longer than its subscription, or the server, allows. It resumes with its last cursor.',
   },
   STORE_CLOSED: {
     status: 503,

@@ -1,5 +1,6 @@
 /** WHATWG `Request` and `Response`, as the carriers see them: Next.js, Hono, Bun, Deno, Workers. */
 import { fetchRequestHandler } from '@trpc/server/adapters/fetch'
+import { SluiceError } from '../../shared/errors.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { withSignal } from '../../shared/iterate/with-signal.ts'
 import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
@@ -106,8 +107,14 @@ function createBody(
   onCancel: () => void,
 ): { wire: ResponseWire; body: ReadableStream } {
   const waiting: (() => void)[] = []
+  let written = 0
   let controller: ReadableStreamDefaultController<Uint8Array> | null = null
   const settle = () => waiting.splice(0).forEach(gone => gone())
+  const cancel = () => {
+    controller = null
+    settle()
+    onCancel()
+  }
 
   const body = new ReadableStream<Uint8Array>(
     {
@@ -116,11 +123,7 @@ function createBody(
       },
       // Called when the queue has fallen below the mark.
       pull: settle,
-      cancel() {
-        controller = null
-        settle()
-        onCancel()
-      },
+      cancel,
     },
     { highWaterMark, size: chunk => chunk.byteLength },
   )
@@ -128,11 +131,20 @@ function createBody(
     packing: bytes,
     write(packed, gone) {
       if (!controller) return gone?.()
-      controller.enqueue(toBytes(join(packed)))
+      const chunk = toBytes(join(packed))
+      written += chunk.byteLength
+      controller.enqueue(chunk)
       if (gone) waiting.push(gone)
     },
     get bufferedBytes() {
       return highWaterMark - (controller?.desiredSize ?? highWaterMark)
+    },
+    get takenBytes() {
+      return written - this.bufferedBytes
+    },
+    cutOff() {
+      controller?.error(new SluiceError('STALLED', 'The response has not been read for too long.'))
+      cancel()
     },
     end() {
       controller?.close()

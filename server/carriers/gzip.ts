@@ -54,6 +54,10 @@ export class Gzip {
       get bufferedBytes() {
         return wire.bufferedBytes
       },
+      get takenBytes() {
+        return wire.takenBytes
+      },
+      cutOff: () => wire.cutOff(),
       end() {
         wire.write([...begin(), wire.packing.pack(toTrailer(crc, bytes))])
         wire.end()

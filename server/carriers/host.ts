@@ -11,12 +11,13 @@ import { toTRPCError, unpresentable, type ErrorDesk, type Origin } from '../proc
 import type { SubscriptionDeps } from '../procedures/subscription.ts'
 import type { Connections } from '../session/connections.ts'
 import { Expiry, type ExpiryOptions } from '../session/expiry.ts'
+import type { Pending } from '../session/stalls.ts'
 import type { Wire } from '../session/wire.ts'
 import type { NodeRequest } from './context.ts'
 import { retryAfterSeconds } from './request.ts'
 
 /** A response that streams. */
-export interface ResponseWire extends Wire {
+export interface ResponseWire extends Wire, Pending {
   /** No more comes. */
   end(): void
 }

@@ -113,6 +113,7 @@ class WholeWire implements ResponseWire {
   readonly #res: NodeResponse
   readonly #stream: ServerResponse | ServerHttp2Stream
   readonly #isDraining: () => boolean
+  #writtenBytes = 0
 
   constructor(res: NodeResponse, isDraining: () => boolean) {
     this.#res = res
@@ -124,12 +125,24 @@ class WholeWire implements ResponseWire {
     if (this.#res.writableEnded || this.#stream.destroyed) return gone?.()
     // The two kinds have these in common, but their overloads keep TypeScript from seeing it.
     const res = this.#res as { write(frame: Packed, written?: () => void): boolean; flush?(): void }
-    res.write(join(packed), gone && (() => gone()))
+    const piece = join(packed)
+    this.#writtenBytes += byteLengthOf(piece)
+    res.write(piece, gone && (() => gone()))
     res.flush?.() // a compressing middleware holds back what it is not told to pass on
   }
 
   get bufferedBytes(): number {
     return this.#stream.writableLength
+  }
+
+  get takenBytes(): number {
+    // An HTTP/2 connection goes on with other responses when one of them stands still.
+    return 'stream' in this.#res ? this.#writtenBytes - this.bufferedBytes : takenBytes(this.#res.req.socket)
+  }
+
+  cutOff(): void {
+    if ('stream' in this.#res) this.#res.stream.destroy()
+    else this.#res.destroy()
   }
 
   end(): void {
@@ -168,6 +181,14 @@ class SocketWire implements ResponseWire {
     return this.#socket.writableLength
   }
 
+  get takenBytes(): number {
+    return takenBytes(this.#socket)
+  }
+
+  cutOff(): void {
+    this.#socket.destroy()
+  }
+
   end(): void {
     end(this.#res, this.#isDraining)
     this.#uncork()
@@ -178,6 +199,13 @@ class SocketWire implements ResponseWire {
     this.#corked = false
     this.#socket.uncork()
   }
+}
+
+/** What a socket has passed on to the kernel: the pieces that it is done with, and what of the next one has left. */
+function takenBytes(socket: Socket): number {
+  // Of no stable interface; where it is missing, a piece counts once it is done with.
+  const { _handle: handle } = socket as { _handle?: { readonly writeQueueSize?: number } | null }
+  return socket.bytesWritten - socket.writableLength - (handle?.writeQueueSize ?? 0)
 }
 
 function end(res: NodeResponse, isDraining: () => boolean): void {

@@ -80,6 +80,10 @@ export class SseConnection
     return this.#outlet?.bufferedBytes ?? 0
   }
 
+  get pending(): ResponseWire | null {
+    return this.#wire
+  }
+
   feeding(): Iterable<Feeding> {
     const { feeding } = this.#subscription
     return feeding ? [feeding] : []

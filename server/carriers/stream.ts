@@ -105,6 +105,10 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
     return this.#response?.outlet.bufferedBytes ?? 0
   }
 
+  get pending(): ResponseWire | null {
+    return this.#response?.wire ?? null
+  }
+
   feeding(): Iterable<Feeding> {
     return this.#subscriptions.feeding()
   }

@@ -4,12 +4,15 @@ import { sleep, type Clock, type Timer } from '../../shared/clock.ts'
 import { Link, LinkedList } from '../linked-list.ts'
 import type { Feeding } from '../topics/sink.ts'
 import type { Admission } from './admission.ts'
+import { Stalls, type Pending } from './stalls.ts'
 
 export type { Feeding }
 
 export interface Connection {
   readonly carrier: 'websocket' | 'stream' | 'sse'
   readonly bufferedBytes: number
+  /** Of one that is a response, what it has before the network; null until its head is sent. */
+  readonly pending?: Pending | null
   /** True while it has a subscription or a call in hand. */
   readonly busy: boolean
   /** Its place among the open ones, which keep it there. */
@@ -48,18 +51,31 @@ const ageJitter = 0.2
 /** How long one that was asked to leave for its age may take, in milliseconds: it moves over in a moment. */
 const leaveMs = 30_000
 
+export interface ConnectionsOptions {
+  readonly admission: Admission
+  /** In milliseconds; undefined: for ever. */
+  readonly maxAgeMs: number | undefined
+  /** For how long a response may take nothing of what waits for it, in milliseconds. */
+  readonly stallMs: number
+  /** A response is cut off for that. */
+  readonly onStalled: () => void
+  readonly clock: Clock
+}
+
 export class Connections implements Iterable<Connection> {
   readonly #open = new LinkedList<Place>()
   readonly #admission: Admission
   readonly #maxAgeMs: number | undefined
+  readonly #stalls: Stalls
   readonly #clock: Clock
   /** Those who wait for the moment in which nothing is in hand. */
   readonly #waiting = new Set<() => void>()
 
-  constructor(admission: Admission, maxAgeMs: number | undefined, clock: Clock) {
+  constructor({ admission, maxAgeMs, stallMs, onStalled, clock }: ConnectionsOptions) {
     this.#admission = admission
     this.#maxAgeMs = maxAgeMs
     this.#clock = clock
+    this.#stalls = new Stalls({ afterMs: stallMs, clock, onStalled, open: () => this.#pending() })
   }
 
   /**
@@ -73,17 +89,23 @@ export class Connections implements Iterable<Connection> {
     this.#open.add(place)
     this.#admission.count(address, 1)
     if (this.#maxAgeMs !== undefined) this.#watchAge(place, this.#maxAgeMs)
+    if (connection.pending !== undefined) this.#stalls.watch()
   }
 
   /** The connection is gone, and everything of it has ended. */
   remove(connection: Connection): void {
-    const { place } = connection
+    const { pending, place } = connection
     if (!place) return
     connection.place = null
     place.unlink()
     place.age?.cancel()
     this.#admission.count(place.address, -1)
+    if (pending) this.#stalls.leaves(pending)
     this.checkCalm()
+  }
+
+  *#pending(): Iterable<Pending> {
+    for (const { pending } of this) if (pending) yield pending
   }
 
   #watchAge(place: Place, maxAgeMs: number): void {

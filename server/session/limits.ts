@@ -58,11 +58,19 @@ export const Limits = z.strictObject({
   /**
    * How long a WebSocket may stay without a subscription, a call or a message, in milliseconds; 10 min. Then it is
    * closed (4508, `IDLE`). Heartbeats are no messages.
+   *
+   * And how long a response that streams (SSE, the stream carrier) may take nothing at all of what waits for it, its
+   * heartbeats included: up to a quarter longer, then it is cut off (`STALLED`). Its peer is gone without a word, or does
+   * not read; one that takes a little is not meant. A client of ours resumes when it reads on.
    */
   idleMs: ms.default(600_000),
   /**
    * How long a connection may last before its client is asked to connect anew, in milliseconds; unlimited. A fifth of
    * it is up to chance. So connections spread over the servers there are, also over those that were added later.
+   *
+   * It bounds as well how long a peer can be held for that is gone without a word, and to which nothing is sent that it
+   * would have to take: its subscriptions end then, whether it hears of that or not. A WebSocket's peer is known to be
+   * gone by its heartbeats (`keepAlive`); of a response that streams, TCP itself knows after some 15 min on Linux.
    */
   maxConnectionAgeMs: ms.optional(),
   /**

@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { initTRPC, lazy } from '@trpc/server'
-import { createSluice, createTopic, resumable, type Store } from 'trpc-sluice/server'
+import { initTRPC, lazy, type AnyTRPCRouter } from '@trpc/server'
+import { createSluice, createTopic, resumable, type SluiceOptions, type Store } from 'trpc-sluice/server'
 import { lmdbStore } from 'trpc-sluice/stores/lmdb'
-import { eventually } from 'trpc-sluice/testing'
+import { createFakeClock, eventually } from 'trpc-sluice/testing'
 import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
@@ -26,7 +26,7 @@ const onEvent = '/onEvent?input=%7B%7D'
 const clean = { missing: [], repeated: [], outOfOrder: [] }
 
 /** A router whose one topic numbers its events, and which can be looked into. */
-function createApp(store?: Store) {
+function createApp(store?: Store, options: Pick<SluiceOptions<AnyTRPCRouter>, 'clock' | 'limits'> = {}) {
   const topic = createTopic({ name: 'numbers', event: z.object({ n: z.number(), text: z.string() }), store })
   const running = { generators: 0 }
   let load = () => {}
@@ -59,7 +59,7 @@ function createApp(store?: Store) {
     running,
     asked,
     load: () => load(),
-    sluice: createSluice({ router }),
+    sluice: createSluice({ router, ...options }),
     async publish(count: number, text = '') {
       const events = Array.from({ length: count }, () => ({ n: ++published, text }))
       await Promise.all(events.map(event => topic.publish('k', event)))
@@ -183,6 +183,23 @@ test('a stream whose window is 0 holds only its own events back, and costs a fix
     await store.close()
     await rm(path, { recursive: true, force: true })
   }
+})
+
+test('a stream that takes nothing is cut off, and the others on its connection go on', async () => {
+  const clock = createFakeClock()
+  const app = createApp(undefined, { clock, limits: { idleMs: 40_000 } })
+  await using server = await startSecureServer(app.sluice)
+  using client = await connectHttp2(server)
+  const [taking, stopped] = [await client.subscribe(onEvent), await client.subscribe(onEvent)]
+  stopped.stream.pause()
+  await taking.seen.until(await app.publish(50, 'x'.repeat(16 * 1024)))
+  await clock.advance(30_000)
+  expect(app.sluice.stats().connections.sse).toBe(2)
+  await taking.seen.until(await app.publish(1))
+  await clock.advance(30_000)
+  await eventually(() => app.sluice.stats().connections.sse === 1)
+  expect(app.sluice.stats().refusals).toEqual({ STALLED: 1 })
+  await taking.seen.until(await app.publish(1))
 })
 
 test('HTTP/1.1 and WebSocket on the same port', async () => {

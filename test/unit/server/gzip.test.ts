@@ -18,6 +18,8 @@ function createResponse() {
     packing: plain,
     write: packed => void written.push(...packed.map(piece => Buffer.from(piece))),
     bufferedBytes: 0,
+    takenBytes: 0,
+    cutOff() {},
     end() {},
   }
   return { wire, written, bytes: () => Buffer.concat(written) }
