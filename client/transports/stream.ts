@@ -7,9 +7,7 @@
  * does not come. Then the same requests ask for responses that end with their first news, and are sent again and
  * again. When such a response turns out to be here well before its end, nobody holds them back any more.
  *
- * A consumer that has no room stops the reading of the response, and so the neighbours on it, too: over HTTP there is
- * no other way to tell the server. Nothing is lost, and what is held is bounded. When that has taken too long, it is
- * let go of, and asks again, after its cursor, when it has taken what it has: then on another response than they.
+ * A consumer that has no room stops the reading of the response, for a while: see patience.ts.
  */
 import { SluiceError } from '../../shared/errors.ts'
 import type { Timer } from '../../shared/clock.ts'
@@ -17,6 +15,7 @@ import { climbing, type LesserTransport } from '../connection/climber.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { EventResponse } from './event-response.ts'
+import { fullOne, roomFor, type Sharer } from './patience.ts'
 import {
   emptyBook,
   isStuck,
@@ -49,25 +48,18 @@ const quietAfterMs = 500
 /** How long a response that we have closed keeps its place: it may still be open for who counts them on the way. */
 const closingMs = 30
 
-/** How long in all a consumer without room may stop its neighbours, in milliseconds. */
-const maxStoppedMs = 500
-
 /** How long the first response is held where responses are held back: it tells soon whether there is a server. */
 const firstHoldMs = 500
 
 /** How long the others are held: less than what common proxies allow. The server may do it for less. */
 const holdMs = 25_000
 
-interface Entry {
+interface Entry extends Sharer {
   readonly asked: AskedSubscription
-  /** The response that carries it. */
-  on: number | null
   /** It was on a response before. */
   again: boolean
   /** The consumer has been told that it has started. */
   started: boolean
-  /** How long its neighbours were stopped for it, in milliseconds. */
-  stoppedMs: number
 }
 
 interface Response {
@@ -133,7 +125,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Lesser
     const facts: Facts = {
       isMovable: id => isMovable(entries.get(id)),
       // One without room would stop whomever it shares a response with.
-      quiet: clock.now() - changedAt >= quietAfterMs && !fullOn(),
+      quiet: clock.now() - changedAt >= quietAfterMs && !fullOne(entries.values()),
     }
     for (let action = nextAction(book, facts); action; action = nextAction(book, facts)) {
       if (action.do === 'open') post(action.ids, connectTimeoutMs)
@@ -169,7 +161,10 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Lesser
         holdMs: held,
         // Nothing within half the time: the other half is for finding out whether the answer is held back.
         timeoutMs: withinMs / 2 + (held ?? 0),
-        room: () => roomOf(key),
+        room() {
+          const full = fullOne(entries.values(), key)
+          return full ? roomFor(full, clock, () => letGo(full, key)) : null
+        },
       },
       {
         connected: () => connected(response),
@@ -212,33 +207,6 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Lesser
     const carried = carriedBy(key)
     for (const entry of carried) entry.on = null
     return carried
-  }
-
-  /** One whose consumer has no room, on a response or on any. Asked for each piece that is read. */
-  const fullOn = (key?: number): Entry | undefined => {
-    for (const entry of entries.values()) {
-      if ((key === undefined || entry.on === key) && entry.asked.flow?.full) return entry
-    }
-    return undefined
-  }
-
-  const roomOf = (key: number): Promise<void> | null => {
-    const entry = fullOn(key)
-    return entry ? roomFor(entry, key) : null
-  }
-
-  /** Settles when it has room, or its neighbours need not wait for that any more. */
-  const roomFor = async (entry: Entry, key: number): Promise<void> => {
-    const from = clock.now()
-    let timer: Timer | undefined
-    const patience = new Promise<void>(resolve => {
-      timer = clock.after(maxStoppedMs - entry.stoppedMs, () => {
-        if (letGo(entry, key)) resolve()
-      })
-    })
-    await Promise.race([entry.asked.flow?.whenRoom(), patience])
-    timer?.cancel()
-    entry.stoppedMs += clock.now() - from
   }
 
   /** If it has neighbours, and its response can be replaced by one without it. */
