@@ -8,7 +8,7 @@ import { codecsByName, type Format } from '../shared/codec/codec.ts'
 import { withTransformed } from '../shared/codec/json.ts'
 import { systemClock, type Clock } from '../shared/clock.ts'
 import { addressOfSocket, type AddressOf } from './carriers/address.ts'
-import type { CreateContext, NodeRequest } from './carriers/context.ts'
+import { contextMaker, type CreateContext, type NodeRequest } from './carriers/context.ts'
 import { createFetchHandler, type FetchHandler } from './carriers/fetch.ts'
 import type { HttpDeps } from './carriers/http.ts'
 import { createNodeHandler, type NodeHandler } from './carriers/node.ts'
@@ -140,8 +140,8 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     }
   }
 
-  // An application without one has an empty context, which is what its type says.
-  const createContext: CreateContext = given => (options.createContext ? options.createContext(given) : {})
+  const makeContext = contextMaker(options.createContext?.bind(options))
+  const createContext: CreateContext = given => makeContext(() => given)
 
   const compression = toCompression(options.compression)
   const deflater = compression && new Deflater(compression, counters)
@@ -204,7 +204,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     adapter: { allowBatching, allowMethodOverride, batching, maxBatchSize, middleware, responseMeta },
   }
 
-  const reception = { codecs, createContext: options.createContext ? createContext : null }
+  const reception = { codecs, makeContext }
   const accept = (socket: WebSocket, req: IncomingMessage, address: string | null) => {
     const guest = new WebSocketGuest(socket, req, reception)
     const wire = new WebSocketWire(socket, req.socket, packings.of(socket, req, guest.extensions))

@@ -23,3 +23,11 @@ export interface FetchContextOptions {
 }
 
 export type CreateContext = (options: NodeContextOptions | FetchContextOptions) => unknown
+
+/** Makes a context of what is given, which is put together only where somebody wants it. */
+export type MakeContext = (given: () => NodeContextOptions | FetchContextOptions) => unknown
+
+/** @param create undefined where the application makes none: then they are empty, as its type says. */
+export function contextMaker(create: CreateContext | undefined): MakeContext {
+  return create ? given => create(given()) : () => ({})
+}

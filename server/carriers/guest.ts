@@ -5,13 +5,12 @@ import type { WebSocket } from 'ws'
 import type { Codec } from '../../shared/codec/codec.ts'
 import { negotiate, type Extensions } from '../../shared/protocol/negotiate.ts'
 import type { Guest } from '../session/guest.ts'
-import type { CreateContext } from './context.ts'
+import type { MakeContext } from './context.ts'
 
 /** What all guests of one server have in common. */
 export interface Reception {
   readonly codecs: ReadonlyMap<string, Codec>
-  /** Null where the application makes none: then its type says that they are empty. */
-  readonly createContext: CreateContext | null
+  readonly makeContext: MakeContext
 }
 
 const noParams = new URLSearchParams()
@@ -37,7 +36,6 @@ export class WebSocketGuest implements Guest {
   }
 
   createContext(info: () => TRPCRequestInfo): unknown {
-    const { createContext } = this.#reception
-    return createContext ? createContext({ req: this.req, res: this.#socket, info: info() }) : {}
+    return this.#reception.makeContext(() => ({ req: this.req, res: this.#socket, info: info() }))
   }
 }
