@@ -20,7 +20,10 @@ export interface FaultProxyOptions {
 export interface CutOptions {
   /** `rst` (default): a reset, as from a crash or a lost route. `fin`: a polite end, as from a restart. */
   readonly how?: CutHow
-  /** Waits for the server's next chunk on each connection, lets half of it pass, and cuts then. Default false. */
+  /**
+   * Waits for the server's next chunk on each connection, lets half of it pass, and cuts then. Default false. Where none
+   * comes, it waits until `heal` spares the connection.
+   */
   readonly midFrame?: boolean
 }
 
@@ -149,8 +152,9 @@ export class FaultProxy implements AsyncDisposable {
     this.#upgradeAnswer = null
   }
 
-  /** Undoes every fault; what was cut stays cut. */
+  /** Undoes every fault, a cut in mid-frame included that waits for its frame; what was cut stays cut. */
   heal(): void {
+    for (const link of this.#links) link.spare()
     this.slow({ bytesPerSecond: Infinity })
     this.slice({ maxBytes: Infinity })
     this.accept()

@@ -53,8 +53,9 @@ export function networkFaults({ longestPauseMs }: { readonly longestPauseMs: num
 export async function inject(fault: NetworkFault, proxy: FaultProxy): Promise<void> {
   switch (fault.do) {
     case 'cut':
-      // A cut in mid-frame waits for a frame, which need not come where all is stalled.
-      await Promise.race([proxy.cut(fault), new Promise(resolve => setTimeout(resolve, 50))])
+      // In mid-frame, it waits for a frame, and for what heals or ends the connection where none comes, as when all is
+      // stalled. One that is on its way from the server, which lives in this process, is here within a few turns.
+      await Promise.race([proxy.cut(fault), ...(fault.midFrame ? [turns(20)] : [])])
       return
     case 'stall':
       return proxy.stall()
@@ -76,4 +77,8 @@ export async function inject(fault: NetworkFault, proxy: FaultProxy): Promise<vo
     default:
       return fault satisfies never
   }
+}
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise(resolve => setImmediate(resolve))
 }

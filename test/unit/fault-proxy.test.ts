@@ -124,6 +124,33 @@ test('a cut in mid-frame lets a part of the next chunk pass', async () => {
   expect(pair.client.text).toBe('b01234')
 })
 
+test('what was cut politely, and whose peers linger, can be cut again', async () => {
+  await using scope = new Scope()
+  const { proxy, open } = await createRig(scope)
+  const pair = await open()
+  await exchange(pair, 'a', 'b')
+  await proxy.cut({ how: 'fin' })
+  await pair.client.ends('fin') // and keeps its own half open
+  await proxy.cut({ how: 'fin' })
+  expect(proxy.connections).toBe(1)
+})
+
+test('a cut in mid-frame that waits for its chunk is undone by healing, and one that has it is not', async () => {
+  await using scope = new Scope()
+  const { proxy, open } = await createRig(scope)
+  const [spared, cut] = [await open(), await open()]
+  await exchange(spared, 'a', 'b')
+  await exchange(cut, 'a', 'b')
+  const all = Promise.all([proxy.cut({ midFrame: true }), proxy.cut({ midFrame: true })])
+  cut.server.socket.write('0123456789')
+  await eventually(() => cut.client.how !== 'open')
+  proxy.heal()
+  await all
+  await exchange(spared, 'c', 'd')
+  expect(spared.client.text).toBe('bd')
+  expect(cut.client.text).toBe('b01234')
+})
+
 test('stalled, nothing passes in either direction, and not even the end of a peer is known', async () => {
   await using scope = new Scope()
   const { proxy, open } = await createRig(scope)

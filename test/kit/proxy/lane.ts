@@ -64,6 +64,13 @@ export class Lane {
     this.#pump()
   }
 
+  /** Undoes that, unless the chunk has come. Returns whether it has not. */
+  spare(): boolean {
+    const waits = this.#cutWithin !== null
+    this.#cutWithin = null
+    return waits
+  }
+
   readonly #pump = (): void => {
     while (this.#holds.size === 0 && !this.#to.destroyed) {
       const piece = this.#read()

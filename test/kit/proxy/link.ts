@@ -14,6 +14,9 @@ export class Link {
   #stalled = false
   /** The socket that failed while the link was stalled: the other side may not know yet. */
   #failed: Socket | null = null
+  /** While it waits for a chunk to be cut within. */
+  #doomed: Promise<void> | null = null
+  #spare = () => {}
   /** Settles when both sockets are gone. */
   readonly closed: Promise<void>
 
@@ -47,11 +50,26 @@ export class Link {
     await Promise.all([end(this.#client, how), end(this.#server, how)])
   }
 
-  /** Lets the client have half of the server's next chunk, then cuts. Settles then, or when the link is gone. */
-  async cutWithinNextChunk(how: CutHow): Promise<void> {
-    const reached = new Promise<void>(resolve => this.#down.cutWithinNextChunk(resolve))
-    await Promise.race([reached, this.closed])
-    await this.cut(how)
+  /**
+   * Lets the client have half of the server's next chunk, then cuts. Settles then, or when the link is gone, or spared.
+   * Where it waits for that already, nothing changes.
+   */
+  cutWithinNextChunk(how: CutHow): Promise<void> {
+    this.#doomed ??= this.#cutWithinNextChunk(how).finally(() => (this.#doomed = null))
+    return this.#doomed
+  }
+
+  async #cutWithinNextChunk(how: CutHow): Promise<void> {
+    const reached = new Promise<boolean>(resolve => {
+      this.#spare = () => resolve(false)
+      this.#down.cutWithinNextChunk(() => resolve(true))
+    })
+    if (await Promise.race([reached, this.closed.then(() => true)])) await this.cut(how)
+  }
+
+  /** One that waits for a chunk to be cut within is not cut. */
+  spare(): void {
+    if (this.#down.spare()) this.#spare()
   }
 
   /** An error on one side is a reset on the other; while stalled, the other side must not hear of it. */
@@ -83,6 +101,7 @@ function end(socket: Socket, how: CutHow): Promise<void> {
   // What still comes in is read and dropped: a socket closed with unread bytes would send a reset after all.
   socket.on('end', () => socket.destroy())
   socket.resume()
+  if (socket.writableFinished) return Promise.resolve() // by an earlier cut
   const sent = new Promise<void>(resolve => socket.once('finish', resolve))
   socket.end()
   return Promise.race([sent, gone(socket)])
