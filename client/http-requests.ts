@@ -19,8 +19,8 @@ interface Asked {
   readonly op: Operation
   readonly observer: ResultObserver
   readonly signal: AbortSignal
-  /** As it goes into the request: through the transformer, or as a body of its own. */
-  readonly input: unknown
+  /** As JSON, through the transformer; undefined where that has no word for it, and of a body of its own. */
+  readonly json: string | undefined
 }
 
 interface Request {
@@ -133,13 +133,15 @@ function createSender(options: ResolvedOptions): Send {
     const { type, path, input, context } = op
     if (isOwnBody(input)) {
       const key = isByteStream(input) ? undefined : idempotencyKeyOf(context)
-      return send([{ op, observer, signal, input }], toUpload(below(base, path), op), key)
+      return send([{ op, observer, signal, json: undefined }], toUpload(below(base, path), op), key)
     }
-    const asked = { op, observer, signal, input: transformer.input.serialize(input) }
+    // Each by itself and now, so that a value that cannot be encoded costs its own request only.
+    const json = JSON.stringify(transformer.input.serialize(input)) as string | undefined
+    const asked = { op, observer, signal, json }
     // A header is of one request, and so is a key.
     const idempotencyKey = idempotencyKeyOf(context)
     if (idempotencyKey !== undefined) {
-      return send([asked], toRequest(type, below(base, path), asked.input), idempotencyKey)
+      return send([asked], toRequest(type, below(base, path), json), idempotencyKey)
     }
     const key = `${type} ${base}`
     const batch = batches.get(key)
@@ -151,8 +153,7 @@ function createSender(options: ResolvedOptions): Send {
   }
 }
 
-function toRequest(type: Operation['type'], address: string, input: unknown): Request {
-  const json = JSON.stringify(input) as string | undefined // of undefined
+function toRequest(type: Operation['type'], address: string, json: string | undefined): Request {
   if (type !== 'query') {
     return { address, method: 'POST', body: json, headers: { 'content-type': 'application/json' } }
   }
@@ -162,8 +163,8 @@ function toRequest(type: Operation['type'], address: string, input: unknown): Re
 /** Several as one: their inputs are told apart by their place. */
 function toBatch(base: string, asked: readonly Asked[]): Request {
   const paths = asked.map(({ op }) => op.path).join(',')
-  const inputs = Object.fromEntries(asked.map(({ input }, index) => [index, input]))
-  return toRequest(asked[0]?.op.type ?? 'query', withParam(below(base, paths), 'batch', '1'), inputs)
+  const inputs = asked.flatMap(({ json }, index) => (json === undefined ? [] : `"${index}":${json}`))
+  return toRequest(asked[0]?.op.type ?? 'query', withParam(below(base, paths), 'batch', '1'), `{${inputs}}`)
 }
 
 function isTooLong({ address }: Request): boolean {
@@ -192,11 +193,11 @@ function toData(answer: unknown, { deserialize }: Deserializer): unknown {
 /** As long as one of them is wanted, so is the request. */
 function whenAllAborted(asked: readonly Asked[]): AbortSignal {
   const all = new AbortController()
-  for (const { signal } of asked) {
-    signal.addEventListener('abort', () => {
-      if (asked.every(one => one.signal.aborted)) all.abort()
-    })
+  const check = () => {
+    if (asked.every(({ signal }) => signal.aborted)) all.abort()
   }
+  check() // some headers take their time
+  for (const { signal } of asked) signal.addEventListener('abort', check)
   return all.signal
 }
 

@@ -1,6 +1,8 @@
 /** Queries and mutations on the link: each is answered once, or its caller learns what is known. */
-import { eventually } from 'trpc-sluice/testing'
+import { initTRPC } from '@trpc/server'
+import { createHarness, eventually } from 'trpc-sluice/testing'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { connect, follow, matrix } from './connect.ts'
 import { freePort, startServer } from './server.ts'
 
@@ -96,6 +98,47 @@ test('one whose input JSON refuses costs nobody else anything', async () => {
   await expect(refused).rejects.toThrow()
   server.log.publish(1)
   await eventually(() => seen.items.length === 1)
+})
+
+describe('over HTTP', () => {
+  const start = async (headers: () => Promise<Record<string, string>> = async () => ({})) => {
+    const t = initTRPC.create()
+    const saved: unknown[] = []
+    const router = t.router({
+      echo: t.procedure.input(z.unknown()).query(({ input }) => ({ got: input })),
+      save: t.procedure.input(z.unknown()).mutation(({ input }) => saved.push(input)),
+    })
+    const harness = await createHarness({ router, transport: 'sse', link: { headers } })
+    return { saved, client: harness.client, [Symbol.asyncDispose]: () => harness.close() }
+  }
+
+  test('one whose input JSON refuses is told so, and costs those of its turn nothing', async () => {
+    await using app = await start()
+    const asked = [1n, 2, undefined, [3]].map(value => app.client.echo.query(value))
+    await expect(asked[0]).rejects.toThrow(/BigInt/)
+    expect(await Promise.all(asked.slice(1))).toEqual([{ got: 2 }, {}, { got: [3] }])
+    await expect(app.client.save.mutate(1n)).rejects.toThrow(/BigInt/)
+  })
+
+  test('one that is taken back while its headers are asked for is not sent', async () => {
+    let ask = () => {}
+    let answer = () => {}
+    const asked = new Promise<void>(resolve => (ask = resolve))
+    const headers = new Promise<void>(resolve => (answer = resolve))
+    await using app = await start(async () => {
+      ask()
+      await headers
+      return {}
+    })
+    const wish = new AbortController()
+    const taken = app.client.save.mutate('taken back', { signal: wish.signal })
+    await asked
+    wish.abort()
+    await expect(taken).rejects.toThrow(/abort/i)
+    answer()
+    await app.client.save.mutate('kept')
+    expect(app.saved).toEqual(['kept'])
+  })
 })
 
 test('an idle WebSocket is closed after a while, and opened again when it is needed', async () => {
