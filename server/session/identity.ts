@@ -77,8 +77,10 @@ export class Identity implements Disposable {
     }
   }
 
+  /** Nothing is to be made of its first word. */
   #refuse(thrown: unknown): Context {
     const error = this.#host.tellOfNone(thrown)
+    if (this.#heeded > 0) return madeContext // of a later one
     const expired = isSluiceError(thrown) && thrown.code === 'CONTEXT_EXPIRED'
     // Not at once: requests that have arrived with it get their answer.
     setImmediate(() => this.#host.turnOut(expired))

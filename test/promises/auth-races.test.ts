@@ -1,5 +1,5 @@
 /** Rights while a connection is being set up, renewed or ended: the moments between which a check could fall through. */
-import { initTRPC } from '@trpc/server'
+import { initTRPC, TRPCError } from '@trpc/server'
 import { expect, test } from 'vitest'
 import { serve, type AuthOptions, type ErrorReport } from 'trpc-sluice/server'
 import { createFakeClock } from 'trpc-sluice/testing'
@@ -22,7 +22,7 @@ function createGate() {
 
 const lifeMs = 60_000
 
-/** Who calls itself `late` waits for its context until the gate is opened; a client may say when it runs out. */
+/** Who calls itself `late`, or `late stranger`, waits for its context until the gate is opened; a client may say when it runs out. */
 async function start(auth: AuthOptions<User> = {}) {
   const clock = createFakeClock()
   const gates = { context: createGate(), renewed: createGate(), end: createGate() }
@@ -44,7 +44,8 @@ async function start(auth: AuthOptions<User> = {}) {
     onError: report => reports.push(report),
     async createContext({ info }) {
       const { name = '', until = '' } = info.connectionParams ?? {}
-      if (name === 'late') await gates.context.opened
+      if (name.startsWith('late')) await gates.context.opened
+      if (name === 'late stranger') throw new TRPCError({ code: 'UNAUTHORIZED' })
       if (name === 'ann') setImmediate(gates.renewed.open) // when it counts
       return { name, expiresAt: Number(until) }
     },
@@ -73,6 +74,20 @@ test('a renewal by what has run out already does not keep the connection beyond 
   await socket.until('CONTEXT_EXPIRED')
   await app.clock.advance(lifeMs - 1_000)
   expect(await socket.closed).toEqual({ code: 4401, reason: 'CONTEXT_EXPIRED' })
+})
+
+test('a first word that comes to nothing after a later one was heeded does not count any more', async () => {
+  await using app = await start()
+  const { socket, say } = await app.open('late stranger')
+  say(lifeMs, 'ann')
+  await app.gates.renewed.opened
+  socket.send({ id: 1, method: 'query', params: { path: 'whoAmI' } })
+  await app.clock.advance(1_000)
+  app.gates.context.open()
+  await socket.until('"data":"ann"')
+  socket.send({ id: 2, method: 'query', params: { path: 'whoAmI' } })
+  await socket.until('{"id":2,"result":{"type":"data","data":"ann"}}')
+  expect(app.reports.map(({ error }) => error.code)).toEqual(['UNAUTHORIZED'])
 })
 
 test.each([
