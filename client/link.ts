@@ -79,6 +79,8 @@ export function sluiceLink<TRouter extends AnyRouter>(
       return outbox?.accepts(op) ? outbox.add(op, observer, route) : send(op, observer)
     }
     const serialized = resolved.transformer.input.serialize(op.input)
+    // What JSON refuses is refused now, and not whenever it is asked for. A codec may carry it.
+    if (!resolved.codec) JSON.stringify(serialized)
     const consumer = consumerOf(op.context)
     return subscriptions.add(createSubscription({ ...resolved, ...op, serialized, observer, ...consumer }))
   }

@@ -36,17 +36,19 @@ export function holdForFirstWord<Options, Reports extends Listener, Transport ex
     /** Null once the word has come. By the id of what is asked for, in its order. */
     let held: Map<RequestId, () => void> | null = new Map()
 
+    /** What not even JSON can carry is answered by an error like any other. */
+    const orFail = (id: RequestId, go: () => void) => {
+      try {
+        go()
+      } catch (error) {
+        reports.received({ type: 'error', id, error } as never)
+      }
+    }
+
     const release = () => {
       const all = held ?? new Map<RequestId, () => void>()
       held = null
-      for (const [id, go] of all) {
-        try {
-          go()
-        } catch (error) {
-          // Not even JSON can carry it. An error like any other that answers a request.
-          reports.received({ type: 'error', id, error } as never)
-        }
-      }
+      for (const [id, go] of all) orFail(id, go)
     }
 
     const transport = open(options, {
@@ -62,11 +64,12 @@ export function holdForFirstWord<Options, Reports extends Listener, Transport ex
       if (held && (held.size > 0 || !isCarriedByJson(asked.input(false)))) held.set(asked.id, ask)
       else ask()
     }
+    const subscribe = holding(asked => transport.subscribe(asked))
 
     return {
       ...transport,
       request: transport.request && holding(transport.request),
-      subscribe: holding(asked => transport.subscribe(asked)),
+      subscribe: (asked: Asked) => orFail(asked.id, () => subscribe(asked)),
       unsubscribe(id: RequestId) {
         if (!held?.delete(id)) transport.unsubscribe(id)
       },

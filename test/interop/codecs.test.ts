@@ -304,6 +304,11 @@ describe.each(binary)('without a transformer, and with %s', (_, codec) => {
     expect(await plain).toBe('plain')
     await expect(seen.until(1)).rejects.toThrow('the stream failed')
     expect(seen.error).toBeInstanceOf(TRPCClientError)
+    const later = app.record(client => client.values, [1n])
+    await expect(later.started).rejects.toThrow(/BigInt/)
+    await app.proxy.cut()
+    const other = app.record(client => client.values, ['after a cut'])
+    await other.until(({ length }) => length > 0)
   })
 })
 

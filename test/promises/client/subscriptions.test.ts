@@ -1,10 +1,13 @@
 /** What a subscription is told, by our link as by tRPC's own, and what it may do in its callbacks. */
 import { createServer } from 'node:http'
+import { initTRPC, tracked } from '@trpc/server'
+import { resumable } from 'trpc-sluice/server'
 import { toReadableStream } from 'trpc-sluice/shared'
 import { iterate } from 'trpc-sluice/client'
-import { eventually } from 'trpc-sluice/testing'
+import { createHarness, eventually } from 'trpc-sluice/testing'
 import { WebSocketServer } from 'ws'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { listen } from '../../support/listen.ts'
 import { connect, follow, matrix, range } from './connect.ts'
 import { startServer } from './server.ts'
@@ -239,3 +242,29 @@ test('a server that talks nonsense is left, told to onError, and tried again', a
   await eventually(() => client.errors.length >= nonsense.length)
   for (const error of client.errors) expect(error).toMatchObject({ code: 'MESSAGE_INVALID' })
 })
+
+test.each(['websocket', 'stream', 'sse'] as const)(
+  'one whose input JSON refuses, over %s, is told so, and costs nobody else anything, also after a cut',
+  async transport => {
+    const t = initTRPC.create()
+    const router = t.router({
+      echo: t.procedure.input(resumable({ value: z.unknown() })).subscription(async function* ({
+        input,
+        signal,
+      }) {
+        yield tracked('1', input.value)
+        await new Promise(resolve => signal?.addEventListener('abort', resolve))
+      }),
+    })
+    await using app = await createHarness({ router, transport })
+    const refused = app.record(client => client.echo, { value: 1n })
+    const others = [app.record(client => client.echo, { value: 2 })]
+    await expect(refused.started).rejects.toThrow(/BigInt/)
+    await eventually(() => others[0]?.items.length === 1)
+    await app.proxy.cut()
+    others.push(app.record(client => client.echo, { value: 3 }))
+    await eventually(() => others[1]?.items.length === 1)
+    await app.proxy.cut()
+    await eventually(() => app.sluice.stats().subscriptions === 2)
+  },
+)
