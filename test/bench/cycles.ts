@@ -4,16 +4,20 @@ import type { Row, Scenario } from './lib/scenario.ts'
 import { Trial, type CycleOptions } from './lib/trial.ts'
 
 /** Counted, not timed: on a busy machine a second does not get anybody warm. */
-const cycles = Math.ceil(options.seconds * 20_000)
+const cycles = {
+  subscription: Math.ceil(options.seconds * 50_000),
+  connection: Math.ceil(options.seconds * 20_000),
+}
 
 const row = (name: string, cycle: CycleOptions): Row => ({
   name,
   peers: ['stock', 'sluice', 'orpc', 'socketio', 'floor'],
   async measure(peer) {
     await using trial = await Trial.start(peer, 'websocket')
-    const run = () => trial.cycle({ for: 'flood', events: 1 }, cycles, cycle)
+    const count = cycles[cycle.of]
+    const run = () => trial.cycle({ for: 'flood', events: 1 }, count, cycle)
     await run() // until the code is warm
-    return (await trial.cpuMicros(run)) / cycles
+    return (await trial.cpuMicros(run)) / count
   },
 })
 
