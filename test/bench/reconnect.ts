@@ -8,6 +8,8 @@ import type { Scenario } from './lib/scenario.ts'
 
 const clients = 200
 const storms = Math.ceil(options.seconds * 6)
+/** Until the code is warm: after a few of them a tenth of what is measured is still the compiler's. */
+const warmingStorms = 20
 
 async function measure({ link, server: peer }: Pair): Promise<number> {
   await using server = startChild<Command, Report>('./server.ts', { args: [peer, 'cuttable'] })
@@ -28,7 +30,7 @@ async function measure({ link, server: peer }: Pair): Promise<number> {
   const storm = () => next(() => server.tell({ do: 'cut' }))
 
   await next(() => {}) // from now on they have something to resume from
-  for (let i = 0; i < storms / 2; i++) await storm() // until the code is warm
+  for (let i = 0; i < warmingStorms; i++) await storm()
   let cpuMicros = 0
   for (let i = 0; i < storms; i++) cpuMicros += await storm()
 
