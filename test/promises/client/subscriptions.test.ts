@@ -4,6 +4,7 @@ import { initTRPC, tracked } from '@trpc/server'
 import { resumable } from 'trpc-sluice/server'
 import { toReadableStream } from 'trpc-sluice/shared'
 import { iterate } from 'trpc-sluice/client'
+import { msgpackCodec } from 'trpc-sluice/codecs/msgpack'
 import { createHarness, eventually } from 'trpc-sluice/testing'
 import { WebSocketServer } from 'ws'
 import { describe, expect, test } from 'vitest'
@@ -243,9 +244,16 @@ test('a server that talks nonsense is left, told to onError, and tried again', a
   for (const error of client.errors) expect(error).toMatchObject({ code: 'MESSAGE_INVALID' })
 })
 
-test.each(['websocket', 'stream', 'sse'] as const)(
-  'one whose input JSON refuses, over %s, is told so, and costs nobody else anything, also after a cut',
-  async transport => {
+test.each([
+  { transport: 'websocket' },
+  { transport: 'stream' },
+  { transport: 'sse' },
+  // Which would carry it over a WebSocket.
+  { transport: 'stream', codec: msgpackCodec() },
+  { transport: 'sse', codec: msgpackCodec() },
+] as const)(
+  'one whose input JSON refuses is told so, and costs nobody else anything, also after a cut: %o',
+  async link => {
     const t = initTRPC.create()
     const router = t.router({
       echo: t.procedure.input(resumable({ value: z.unknown() })).subscription(async function* ({
@@ -256,7 +264,7 @@ test.each(['websocket', 'stream', 'sse'] as const)(
         await new Promise(resolve => signal?.addEventListener('abort', resolve))
       }),
     })
-    await using app = await createHarness({ router, transport })
+    await using app = await createHarness({ router, transport: link.transport, link })
     const refused = app.record(client => client.echo, { value: 1n })
     const others = [app.record(client => client.echo, { value: 2 })]
     await expect(refused.started).rejects.toThrow(/BigInt/)
