@@ -7,7 +7,7 @@ import type { RequestId } from '../../shared/protocol/messages.ts'
 import { SluiceError } from '../../shared/errors.ts'
 import { climbing, type LesserTransport } from '../connection/climber.ts'
 import type { ResolvedOptions } from '../options.ts'
-import { isCarriedByJson } from './json-input.ts'
+import { goesAsJson } from './json-input.ts'
 import { openSseStream, type SseStream } from './sse-stream.ts'
 import type { Loss, TransportReports } from './transport.ts'
 
@@ -71,7 +71,7 @@ function openSse(options: ResolvedOptions, reports: TransportReports): LesserTra
     kind: 'sse',
     request: null, // queries and mutations are HTTP requests of their own
     subscribe(asked) {
-      if (over || !isCarriedByJson(asked, reports)) return
+      if (over || !goesAsJson(asked, options, reports)) return
       const { id } = asked
       const stream = openSseStream(options, asked, {
         connected: report,

@@ -30,7 +30,7 @@ import {
   withUnwanted,
 } from './stream-plan.ts'
 import type { Facts } from './stream-plan.ts'
-import { isCarriedByJson } from './json-input.ts'
+import { goesAsJson } from './json-input.ts'
 import { openStreamResponse } from './stream-response.ts'
 import type { AskedSubscription, Loss, Received, TransportReports } from './transport.ts'
 
@@ -360,7 +360,7 @@ function openStream(options: ResolvedOptions, reports: TransportReports): Lesser
     kind: 'stream',
     request: null, // queries and mutations are HTTP requests of their own
     subscribe(asked) {
-      if (over || !isCarriedByJson(asked, reports)) return
+      if (over || !goesAsJson(asked, options, reports)) return
       asked.flow?.heed()
       entries.set(asked.id, { asked, on: null, again: false, started: false, stoppedMs: 0 })
       book = withAsked(book, asked.id)
