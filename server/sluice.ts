@@ -22,6 +22,7 @@ import { WebSocketWire } from './carriers/ws.ts'
 import type { SluiceErrorCode } from '../shared/errors.ts'
 import { CallObservers, type CallObserver } from './observe/calls.ts'
 import { countRefusal, createCounters } from './observe/counters.ts'
+import { EventLoopDelay } from './observe/event-loop.ts'
 import { takeStats, type SluiceStats } from './observe/stats.ts'
 import type { AuthOptions, ContextOf, DrainOptions, SluiceOptions } from './options.ts'
 import { Authority, type RunningSubscription } from './procedures/authority.ts'
@@ -110,6 +111,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   const basePath = normalizeBasePath(options.basePath ?? '/')
   const counters = createCounters()
   const observers = new CallObservers()
+  const eventLoop = new EventLoopDelay()
   const clock = options.clock ?? systemClock
   const admission = new Admission(limits)
   const refused = (code: SluiceErrorCode) => countRefusal(counters, code)
@@ -217,6 +219,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
 
   const close = () => {
     draining = true
+    eventLoop[Symbol.dispose]()
     return (closing ??= connections.close())
   }
 
@@ -255,7 +258,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
       await authority?.review(concerns)
     },
     observe: observer => observers.add(observer),
-    stats: () => takeStats(connections, counters, draining),
+    stats: () => takeStats({ connections, counters, eventLoop, draining }),
   }
 }
 

@@ -15,8 +15,8 @@ import {
   type Observable,
   type Tracer,
 } from '@opentelemetry/api'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { CallObserver } from './calls.ts'
+import { EventLoopDelay } from './event-loop.ts'
 import { createCallSpans } from './spans.ts'
 import type { SluiceStats } from './stats.ts'
 
@@ -51,24 +51,21 @@ export function observeWithOpenTelemetry(
   const { meter = metrics.getMeter('trpc-sluice'), tracer = registeredTracer() } = options
   const unobserve = tracer && sluice.observe(createCallSpans(tracer))
   const instruments = createInstruments(meter)
-  const eventLoop = monitorEventLoopDelay()
+  const eventLoop = new EventLoopDelay() // not that of stats(), whose figures are for whoever looks next
   const observe = (result: BatchObservableResult) => {
     observeStats(result, instruments, sluice.stats())
-    // Started by the first collection, so that it costs nothing where nobody collects; it has no figure then yet.
-    if (!eventLoop.enable() && eventLoop.count > 0) {
-      const toSeconds = (nanoseconds: number) => nanoseconds / 1e9
-      result.observe(instruments.delayP50, toSeconds(eventLoop.percentile(50)))
-      result.observe(instruments.delayP99, toSeconds(eventLoop.percentile(99)))
-      result.observe(instruments.delayMax, toSeconds(eventLoop.max))
-      eventLoop.reset()
-    }
+    const delay = eventLoop.take()
+    if (!delay) return
+    result.observe(instruments.delayP50, delay.p50Ms / 1_000)
+    result.observe(instruments.delayP99, delay.p99Ms / 1_000)
+    result.observe(instruments.delayMax, delay.maxMs / 1_000)
   }
   const observables: Observable[] = Object.values(instruments)
   meter.addBatchObservableCallback(observe, observables)
   return {
     stop() {
       meter.removeBatchObservableCallback(observe, observables)
-      eventLoop.disable()
+      eventLoop[Symbol.dispose]()
       unobserve?.()
     },
   }

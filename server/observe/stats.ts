@@ -1,5 +1,6 @@
 import type { Connections } from '../session/connections.ts'
 import type { Counters, Refusals } from './counters.ts'
+import type { EventLoopDelay, EventLoopStats } from './event-loop.ts'
 
 /** A server at one moment, in plain numbers. */
 export interface SluiceStats {
@@ -59,10 +60,22 @@ export interface SluiceStats {
    * that broke a limit. A code that has not occurred is missing.
    */
   readonly refusals: Readonly<Refusals>
+  /**
+   * Delay of the event loop since the last call of `stats()`: what makes everybody wait at once. Null at the first call,
+   * which begins to measure; the server's end ends it.
+   */
+  readonly eventLoop: EventLoopStats | null
   readonly draining: boolean
 }
 
-export function takeStats(connections: Connections, counters: Counters, draining: boolean): SluiceStats {
+interface Observed {
+  readonly connections: Connections
+  readonly counters: Counters
+  readonly eventLoop: EventLoopDelay
+  readonly draining: boolean
+}
+
+export function takeStats({ connections, counters, eventLoop, draining }: Observed): SluiceStats {
   const open = { websocket: 0, stream: 0, sse: 0 }
   let bufferedBytes = 0
   for (const connection of connections) {
@@ -90,6 +103,7 @@ export function takeStats(connections: Connections, counters: Counters, draining
     overstayed,
     refused: Object.values(refusals).reduce((sum, count) => sum + count, 0),
     refusals,
+    eventLoop: eventLoop.take(),
     draining,
   }
 }

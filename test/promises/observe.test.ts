@@ -234,6 +234,17 @@ test('the delay of the event loop is measured from the first collection on, and 
   expect(await app.collect()).toMatchObject({ 'sluice.connections websocket': 0 })
 })
 
+test('stats() measures the delay of the event loop from its first call to the end of the server', async () => {
+  await using app = await start()
+  expect(app.sluice.stats().eventLoop).toBeNull()
+  await eventually(() => {
+    const { p50Ms = 0, p99Ms = 0, maxMs = 0 } = app.sluice.stats().eventLoop ?? {}
+    return 0 < p50Ms && p50Ms <= p99Ms && p99Ms <= maxMs
+  })
+  await app.sluice.close()
+  expect(app.sluice.stats().eventLoop).toBeNull()
+})
+
 test('where no SDK is installed, nothing is looked at, and nothing breaks', () => {
   let looks = 0
   const stats = () => {
