@@ -118,14 +118,16 @@ export class Outlet implements Disposable {
   }
 
   #sendSoon(): void {
-    if (this.#unwrittenBytes > maxWriteBytes) {
-      this.#write()
-    } else if (!this.#scheduled) {
+    const unwritten = this.#unwrittenBytes
+    // What is written at once for its size is also the share of this turn: a history of large events is no longer than
+    // one of small ones for those who wait meanwhile.
+    const told = unwritten > maxWriteBytes ? this.#write() : true
+    if (!this.#scheduled) {
       this.#scheduled = true
       if (gathering.push(this) === 1) afterThisTurn(flushAll)
     }
-    if (this.#unwrittenBytes > bytesPerTurn) this.#pause('turn')
-    if (this.bufferedBytes > this.#highWaterBytes) this.#pause('network')
+    if (unwritten > bytesPerTurn) this.#pause('turn')
+    if (told && this.bufferedBytes > this.#highWaterBytes) this.#pause('network')
   }
 
   /** Writes what has been gathered, before the turn is over. */
@@ -158,18 +160,21 @@ export class Outlet implements Disposable {
     this.close()
   }
 
-  #write(): void {
+  /** Returns whether it will be told when this is gone, as it must be before anybody waits for the network. */
+  #write(): boolean {
     this.#pack()
     const packed = this.#gathered
-    if (!packed) return
+    if (!packed) return false
     const bytes = this.#gatheredBytes
     this.#gathered = null
     this.#gatheredBytes = 0
     this.#counters.bytesOut += bytes
-    // Only a write that may pass the mark asks to be told: a callback per write is not free.
+    // Only a write that may pass the mark, or for which somebody waits, asks to be told: a callback per write is not free.
     const mayPass = this.#wire.bufferedBytes + bytes > this.#highWaterBytes
-    this.#wire.write(packed, mayPass ? () => this.#onGone() : undefined)
+    const asks = mayPass || (this.#reasons & reasons.network) !== 0
+    this.#wire.write(packed, asks ? () => this.#onGone() : undefined)
     if (this.#wire.bufferedBytes <= this.#highWaterBytes) this.#resume('network')
+    return asks
   }
 
   // The last write that passed the mark is gone, so what remains was written below it.

@@ -144,10 +144,37 @@ describe('outlet', () => {
     expect(sent).toHaveLength(2)
   })
 
-  test('what is written at once, for its size, is no reason to wait for the next turn', () => {
-    const { wire } = createWire()
+  test('what is written at once, for its size, is the share of this turn all the same', async () => {
+    const { wire, take, writes } = createWire()
     const outlet = new Outlet(wire, 1_000_000, createCounters())
     outlet.send('x'.repeat(100_000))
+    expect(writes()).toBe(1)
+    take(1)
+    expect(outlet.room).not.toBeNull()
+    await turn()
+    expect(outlet.room).toBeNull()
+  })
+
+  test.each([
+    // Above the mark only with what lies there as yet, and then with its framing.
+    { written: 'at the end of the turn', bytes: 99, before: 1 },
+    { written: 'at once', bytes: 99_999, before: 0 },
+  ])('nobody waits for ever for a network that counts framing, too: $written', async ({ bytes, before }) => {
+    const { wire, take } = createWire()
+    const framed: Wire = {
+      packing: wire.packing,
+      write: (packed, gone) => wire.write([...packed, '\r\n'], gone),
+      get bufferedBytes() {
+        return wire.bufferedBytes
+      },
+    }
+    const outlet = new Outlet(framed, bytes + 1, createCounters())
+    if (before) outlet.send('x'.repeat(before))
+    outlet.flush()
+    outlet.send('x'.repeat(bytes))
+    take(before)
+    await turn()
+    take(1)
     expect(outlet.room).toBeNull()
   })
 
