@@ -1,7 +1,8 @@
 /**
  * A procedure's middlewares, parsers and resolver, run one inside the other. tRPC does this too, and copies what each
  * hands to the next twice, property by property: 7 of the 30 µs of JavaScript of a short subscription (tRPC 11.19,
- * Node 20). What each of them sees, and what becomes of what it says, is the same.
+ * Node 20). What each of them sees, and what becomes of what it says, is what it is where tRPC's own procedure is called
+ * with the same: test/unit/server/chain.property.test.ts compares them, for the newest tRPC, too.
  */
 import { getTRPCErrorFromUnknown, initTRPC, TRPCError } from '@trpc/server'
 import type { AnyTRPCProcedure } from '@trpc/server'

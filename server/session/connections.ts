@@ -104,8 +104,8 @@ export class Connections implements Iterable<Connection> {
     this.checkCalm()
   }
 
-  *#pending(): Iterable<Pending> {
-    for (const { pending } of this) if (pending) yield pending
+  *#pending(): Iterable<Pending | null> {
+    for (const { pending } of this) if (pending !== undefined) yield pending
   }
 
   #watchAge(place: Place, maxAgeMs: number): void {

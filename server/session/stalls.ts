@@ -28,8 +28,8 @@ export interface StallOptions {
   /** For how long one may take nothing, in milliseconds. */
   readonly afterMs: number
   readonly clock: Clock
-  /** Those that are open now. */
-  readonly open: () => Iterable<Pending>
+  /** Those that are open now; null for one whose head is yet to be sent. */
+  readonly open: () => Iterable<Pending | null>
   /** Called for each, before it is cut off. */
   readonly onStalled: () => void
 }
@@ -69,6 +69,7 @@ export class Stalls {
     const still = new Map<Pending, Standstill>()
     for (const response of [...open(), ...this.#leaving]) {
       this.watch()
+      if (!response) continue
       const { takenBytes, bufferedBytes } = response
       const known = this.#still.get(response)
       const since = known?.takenBytes === takenBytes ? known.since : now

@@ -16,7 +16,12 @@ const carriers = ['SSE', 'the stream', 'SSE by sluice.fetch', 'the stream by slu
 const ageMs = 60_000
 const idleMs = 40_000
 
-async function start(carrier: (typeof carriers)[number], limits: { maxConnectionAgeMs?: number } = {}) {
+/** @param greeted settles when contexts may be made. */
+async function start(
+  carrier: (typeof carriers)[number],
+  limits: { maxConnectionAgeMs?: number } = {},
+  greeted?: Promise<void>,
+) {
   const t = initTRPC.create()
   let running = 0
   const chunk = 'x'.repeat(16 * 1024)
@@ -42,7 +47,15 @@ async function start(carrier: (typeof carriers)[number], limits: { maxConnection
   })
   const scope = new Scope()
   const clock = createFakeClock()
-  const sluice = createSluice({ router, clock, limits: { idleMs, ...limits } })
+  const sluice = createSluice({
+    router,
+    clock,
+    limits: { idleMs, ...limits },
+    async createContext() {
+      await greeted
+      return {}
+    },
+  })
   const byFetch = carrier.includes('fetch')
   const server: Server = createServer(byFetch ? getRequestListener(sluice.fetch) : sluice.node)
   const { port } = scope.use(await listen(server))
@@ -113,6 +126,21 @@ describe.each(carriers)('over %s', carrier => {
     await app.clock.advance(idleMs / 2)
     await expectNothingHeld(app)
     await eventually(async () => (await app.sockets()) === 0)
+    expect(app.stats().refusals).toEqual({ STALLED: 1 })
+  })
+
+  test('so is one whose response had not begun when the others were looked at', async () => {
+    let greet = () => {}
+    await using app = await start(carrier, {}, new Promise(resolve => (greet = resolve)))
+    const opening = app.open('flood')
+    await eventually(() => app.stats().connections.sse + app.stats().connections.stream === 1)
+    await app.clock.advance(idleMs)
+    greet()
+    await opening
+    app.proxy.stall()
+    await app.full()
+    await app.clock.advance(idleMs * 1.5)
+    await expectNothingHeld(app)
     expect(app.stats().refusals).toEqual({ STALLED: 1 })
   })
 
