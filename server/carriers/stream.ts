@@ -80,8 +80,8 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
   readonly #ended: Promise<void>
   #pulse: Pulse | null = null
   #limit: Timer | null = null
-  /** Does not wait for the rest of the request; null while none is waited for. */
-  #stopReading: (() => void) | null = null
+  /** Waits no longer for what may never come; null while nothing is waited for. */
+  #giveUp: (() => void) | null = null
   /** The response has had its end, or will never have a beginning. */
   #over = false
 
@@ -148,9 +148,9 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
   async #serve(): Promise<void> {
     const posted = await this.#read()
     if (!posted || this.#over) return
-    const info = await this.#toInfo(posted)
-    const context = await this.#createContext(info)
-    if (this.#over) return
+    const prepared = await this.#unlessOver(this.#prepare(posted))
+    if (!prepared || this.#over) return
+    const { info, context } = prepared
     const writer = this.#open(info, context, posted)
     const polled = posted.holdMs !== undefined || this.#config.emitAndEndImmediately === true
     const running = posted.messages.map((message, index) => {
@@ -185,7 +185,10 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
       if (this.#config.enabled === false) {
         throw new TRPCError({ code: 'METHOD_NOT_SUPPORTED', message: 'This server does not stream.' })
       }
-      const { connectionParams, subscriptions, holdMs } = Body.parse(JSON.parse(await this.#readBody()))
+      // A client that is gone sends no more, and whoever reads it waits for ever.
+      const body = await this.#unlessOver(this.#host.readBody())
+      if (body === null) return null
+      const { connectionParams, subscriptions, holdMs } = Body.parse(JSON.parse(body))
       checkBatchLength(subscriptions.length, this.deps.limits.maxBatchLength, this.deps.counters)
       return {
         messages: subscriptions.map(message => this.#parse(message)),
@@ -201,13 +204,12 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
     }
   }
 
-  /** Rejects when this has ended before. A client that is gone sends no more, and whoever reads it waits for ever. */
-  #readBody(): Promise<string> {
+  /** Null once this has ended, whatever comes then. */
+  #unlessOver<T>(promise: Promise<T>): Promise<T | null> {
     return new Promise((resolve, reject) => {
-      this.#stopReading = () =>
-        reject(new SluiceError('CONNECTION_LOST', 'The request was not sent in full.'))
-      this.#host.readBody().then(resolve, reject)
-      if (this.#over) this.#stopReading()
+      this.#giveUp = () => resolve(null)
+      if (this.#over) this.#giveUp()
+      promise.then(resolve, reject)
     })
   }
 
@@ -232,10 +234,15 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
     }
   }
 
+  async #prepare(posted: Posted): Promise<{ readonly info: TRPCRequestInfo; readonly context: Context }> {
+    const info = await this.#toInfo(posted)
+    return { info, context: await this.#createContext(info) }
+  }
+
   async #createContext(info: TRPCRequestInfo): Promise<Context> {
     try {
       this.ctx = await this.#host.createContext(info)
-      this.#expiry?.follow(this.ctx)
+      if (!this.#over) this.#expiry?.follow(this.ctx)
       return { ok: true }
     } catch (error) {
       return { ok: false, error } // told, and reported, as the answer to each subscription
@@ -290,7 +297,7 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
   #end(): void {
     this.#pulse?.[Symbol.dispose]()
     this.#limit?.cancel()
-    this.#stopReading?.()
+    this.#giveUp?.()
     this.#expiry?.[Symbol.dispose]()
     if (!this.#over) {
       this.#over = true

@@ -342,6 +342,38 @@ describe.each(carriers)('over %s, a generator is told to finish', (carrier, open
   })
 })
 
+test.each(['SSE', 'the stream', 'WebSocket'])(
+  'over %s, who leaves while its context is still being made is held no longer than the grace period',
+  async carrier => {
+    let asked = 0
+    const router = initTRPC.create().router({
+      waits: initTRPC.create().procedure.subscription(async function* () {
+        yield 'ready'
+      }),
+    })
+    const app = await serve({
+      router,
+      port: 0,
+      graceMs,
+      createContext() {
+        asked += 1
+        return never()
+      },
+    })
+    const connections = () => Object.values(app.sluice.stats().connections).reduce((sum, open) => sum + open)
+    if (carrier === 'WebSocket') (await RawWebSocket.open(app.url)).subscribe(1, 'waits')
+    // Neither is answered: the client leaves before.
+    else if (carrier === 'SSE') RawResponse.open(`${app.url}/waits`).catch(() => {})
+    else postStream(app.url, { subscriptions: [subscriptionOf(1, 'waits')] }).catch(() => {})
+    await eventually(() => asked === 1 && connections() === 1)
+    app.server.closeAllConnections()
+    if (carrier !== 'WebSocket') await eventually(() => connections() === 0)
+    await app.close()
+    expect(app.sluice.stats()).toMatchObject({ subscriptions: 0 })
+    expect(connections()).toBe(0)
+  },
+)
+
 /** Over SSE the head comes with the set-up: who leaves before has no response yet, only a connection. */
 async function leaveBeforeHead(app: Served): Promise<void> {
   app.server.closeAllConnections()
