@@ -20,7 +20,7 @@ import { Answers, MessageWriter, type Correspondent } from '../session/answers.t
 import type { Connection, Feeding, Place } from '../session/connections.ts'
 import type { Expiry } from '../session/expiry.ts'
 import { toRefusal } from '../session/frames.ts'
-import { parseRequest } from '../session/incoming.ts'
+import { isIdTooLong, parseRequest } from '../session/incoming.ts'
 import type { Limits } from '../session/limits.ts'
 import { Outlet } from '../session/outlet.ts'
 import { Subscriptions } from '../session/subscriptions.ts'
@@ -229,7 +229,7 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
       return { id, refusal }
     } catch (cause) {
       const { id } = (message ?? {}) as { id?: unknown }
-      const known = typeof id === 'number' || typeof id === 'string'
+      const known = typeof id === 'number' || (typeof id === 'string' && !isIdTooLong(id))
       return { id: known ? id : null, refusal: toRefusal(cause, this.deps.counters) }
     }
   }

@@ -4,6 +4,7 @@ import type { CombinedDataTransformer } from '@trpc/server'
 import { parseTRPCMessage } from '@trpc/server/rpc'
 import type { TRPCClientOutgoingMessage } from '@trpc/server/rpc'
 import { z } from 'zod'
+import { SluiceError } from '../../shared/errors.ts'
 import { creditBounds, type Credit } from '../../shared/protocol/credit.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
@@ -36,8 +37,30 @@ const Grant = z.object({
   params: z.object({ events: z.int().min(1).max(maxEvents) }),
 })
 
-/** @throws Error when it is none of tRPC's messages, and whatever the transformer throws. */
+/**
+ * The longest id, in characters. It is said again in front of each event, and kept with batches that others are sent,
+ * too: so nobody may have a long one.
+ */
+const maxIdLength = 256
+
+export function isIdTooLong(id: unknown): boolean {
+  return typeof id === 'string' && id.length > maxIdLength
+}
+
+/**
+ * @throws SluiceError `MESSAGE_INVALID` for an id that is too long; Error when it is none of tRPC's messages, and
+ *   whatever the transformer throws.
+ */
 export function parseRequest(value: unknown, transformer: CombinedDataTransformer): Request {
+  if (isIdTooLong((value as { readonly id?: unknown } | null)?.id)) {
+    throw new SluiceError(
+      'MESSAGE_INVALID',
+      `The id of a request is longer than ${maxIdLength} characters.`,
+      {
+        data: { limit: maxIdLength },
+      },
+    )
+  }
   const message = parseTRPCMessage(value, transformer)
   // tRPC's parser has seen that it is an object, and drops the members that it does not know.
   const { params } = value as {
@@ -52,10 +75,7 @@ export function parseRequest(value: unknown, transformer: CombinedDataTransforme
   }
 }
 
-/**
- * @throws Error when it is none of tRPC's messages, and whatever the transformer throws; TRPCError `BAD_REQUEST` when
- *   it is a credit that makes no sense.
- */
+/** @throws as `parseRequest` does, and TRPCError `BAD_REQUEST` when it is a credit that makes no sense. */
 export function parseIncoming(
   value: unknown,
   transformer: CombinedDataTransformer,

@@ -26,8 +26,8 @@ function read(codec: Codec, frame = ''): unknown {
 
 const refused = (code: string) => ({ id: null, error: { data: { sluice: { code } } } })
 
-const asked = (codec: Codec, input: unknown) =>
-  Buffer.from(codec.formatFor().encode({ id: 1, method: 'query', params: { path: 'echo', input } }))
+const asked = (codec: Codec, input: unknown, id: number | string = 1) =>
+  Buffer.from(codec.formatFor().encode({ id, method: 'query', params: { path: 'echo', input } }))
 const nested = (levels: number) => {
   let value: unknown = 'bottom'
   for (let level = 0; level < levels; level++) value = [value]
@@ -72,6 +72,7 @@ const attacks: readonly (readonly [Codec, string, Uint8Array, string])[] = [
   [protobuf, 'a thousand and one messages', many(1_001, 0x0a, 0x03, 0x32, 0x01, 0x80), 'BATCH_TOO_LONG'],
   ...[msgpack, protobuf].flatMap(codec => [
     [codec, 'an input that is nested too deep', asked(codec, nested(65)), 'INPUT_TOO_DEEP'] as const,
+    [codec, 'an id of 257 characters', asked(codec, 'x', 'x'.repeat(257)), 'MESSAGE_INVALID'] as const,
     [
       codec,
       'a message that is cut short',

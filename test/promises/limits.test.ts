@@ -9,6 +9,7 @@ import { createFakeClock } from '../kit/fake-clock.ts'
 import { withPeer } from '../interop/support/peers.ts'
 import { RawResponse } from '../interop/support/raw-http.ts'
 import { frame, RawTcp, upgradeHead } from '../interop/support/raw-tcp.ts'
+import { messagesIn, postStream } from '../interop/support/raw-stream.ts'
 import { RawWebSocket } from '../interop/support/raw-websocket.ts'
 import { deep, deepQuery, keys, query, router, startWithNeighbours } from './support/neighbours.ts'
 
@@ -114,6 +115,43 @@ describe('input', () => {
     await using socket = await RawWebSocket.open(app.url)
     socket.send(JSON.stringify(query(1, 'here')).replace('"here"', keys(100_000)))
     await socket.until('"99999":0')
+  })
+})
+
+describe('the id of a request', () => {
+  const subscription = (id: string) => ({ id, method: 'subscription', params: { path: 'quiet' } })
+  const long = 'x'.repeat(257)
+  const refused = {
+    id: null,
+    error: { data: { sluice: { code: 'MESSAGE_INVALID', data: { limit: 256 } } } },
+  }
+
+  test('over a WebSocket may have 256 characters; a longer one is refused, and not said again', async () => {
+    await using app = await startWithNeighbours()
+    await using socket = await RawWebSocket.open(app.url)
+    const methods = [subscription(long), { id: long, method: 'subscription.stop' }, { ...query(1), id: long }]
+    for (const message of methods) {
+      socket.send(message)
+      await socket.count(1)
+      const [answer = ''] = socket.frames.splice(0)
+      expect(JSON.parse(answer)).toMatchObject(refused)
+      expect(answer).not.toContain('xx')
+    }
+    expect(app.refusals()).toEqual({ MESSAGE_INVALID: 3 })
+    socket.send(subscription(long.slice(1)))
+    await socket.until(`{"id":"${long.slice(1)}","result":{"type":"started"}}`)
+  })
+
+  test('in a stream may have as many; a longer one costs only itself', async () => {
+    await using app = await startWithNeighbours()
+    const subscriptions = [subscription(long), { id: long }, subscription(long.slice(1))]
+    await using response = await postStream(app.url, { subscriptions })
+    await response.until('"started"')
+    const [, first, second, started] = messagesIn(response.text)
+    for (const answer of [first, second]) expect(answer).toMatchObject(refused)
+    expect(started).toEqual({ id: long.slice(1), result: { type: 'started' } })
+    expect(response.text).not.toContain(long)
+    expect(app.refusals()).toEqual({ MESSAGE_INVALID: 2 })
   })
 })
 
