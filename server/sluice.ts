@@ -232,6 +232,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     upgrade: createUpgradeHandler({
       basePath,
       counters,
+      clock,
       isDraining,
       addressOf,
       crowded: address => admission.refusal(address),

@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events'
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
+import type { Clock } from '../../shared/clock.ts'
 import { errorTable, quote, type SluiceErrorCode } from '../../shared/errors.ts'
 import { countRefusal, type Counters } from '../observe/counters.ts'
 import type { AddressOf } from './address.ts'
@@ -24,6 +25,7 @@ export interface UpgradeDeps {
   /** Whether frames may be deflated, both ways. */
   readonly deflate: boolean
   readonly counters: Counters
+  readonly clock: Clock
   isDraining(): boolean
   /** Why there is no room for this connection; null if there is. */
   crowded(address: string | null): SluiceErrorCode | null
@@ -35,6 +37,9 @@ export interface UpgradeDeps {
 
 /** A frame depends on none before it: so it can be shared, and a quiet connection keeps no window for its next one. */
 const noContextTakeover = { serverNoContextTakeover: true, clientNoContextTakeover: true }
+
+/** How long a peer may take to take a refusal, in milliseconds. */
+const refusalMs = 1_000
 
 export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void
 
@@ -49,12 +54,14 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
   })
   const refuseWith = (code: SluiceErrorCode, socket: Duplex, message: string) => {
     countRefusal(deps.counters, code)
-    refuse(socket, errorTable[code].status, message)
+    refuse(socket, errorTable[code].status, message, deps.clock)
   }
   return (req, socket, head) => {
     if (!isBelow(deps.basePath, req)) {
       // Another listener may be waiting for this path. If there is none, nobody would ever answer.
-      if (isOnlyListener(socket)) refuse(socket, 404, 'There is no WebSocket at this path.')
+      if (isOnlyListener(socket)) {
+        refuse(socket, 404, 'There is no WebSocket at this path.', deps.clock)
+      }
       return
     }
     if (deps.isDraining()) return refuseWith('DRAINING', socket, 'This server is going away. Connect again.')
@@ -65,7 +72,12 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
     const address = deps.addressOf(req)
     const crowded = deps.crowded(address)
     if (crowded) return refuseWith(crowded, socket, `No room: ${errorTable[crowded].help}`)
-    wss.handleUpgrade(req, socket, head, accepted => deps.accept(accepted, req, address))
+    let isAccepted = false
+    wss.handleUpgrade(req, socket, head, accepted => {
+      isAccepted = true
+      deps.accept(accepted, req, address)
+    })
+    if (!isAccepted) endSoon(socket, deps.clock)
   }
 }
 
@@ -104,8 +116,19 @@ function isOnlyListener(socket: Duplex): boolean {
   return (server?.listenerCount('upgrade') ?? 1) <= 1
 }
 
-function refuse(socket: Duplex, status: number, message: string): void {
+/**
+ * Sees to it that the socket of a refused upgrade goes, once the answer is on its way. Node has let go of it: it stays
+ * half open, whatever its peer does, and neither a timeout nor the end of the server would reach it.
+ */
+function endSoon(socket: Duplex, clock: Clock): void {
+  socket.once('finish', () => socket.destroy())
+  const cutOff = clock.after(refusalMs, () => socket.destroy())
+  socket.once('close', () => cutOff.cancel())
+}
+
+function refuse(socket: Duplex, status: number, message: string, clock: Clock): void {
   socket.on('error', () => {}) // the peer may be gone before it has read the answer
+  endSoon(socket, clock)
   const body = `${message}\n`
   const passes = status === 429 || status === 503
   socket.end(

@@ -16,8 +16,9 @@ export class RawTcp implements Disposable {
     this.closed = new Promise(resolve => socket.once('close', () => resolve()))
   }
 
-  static async open(port: number): Promise<RawTcp> {
-    const socket = connect(port, '127.0.0.1')
+  /** @param options with `allowHalfOpen`, it does not leave when the server does. */
+  static async open(port: number, options: { readonly allowHalfOpen?: boolean } = {}): Promise<RawTcp> {
+    const socket = connect({ port, host: '127.0.0.1', ...options })
     const raw = new RawTcp(socket)
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
     return raw
@@ -35,6 +36,11 @@ export class RawTcp implements Disposable {
 
   write(bytes: string | Uint8Array): void {
     this.#socket.write(bytes)
+  }
+
+  /** Stops reading: the server's buffers fill. */
+  pause(): void {
+    this.#socket.pause()
   }
 
   async until(bytes: string | Uint8Array): Promise<void> {
