@@ -126,6 +126,9 @@ interface BaseOptions<TRouter extends AnyTRPCRouter> {
 export type SluiceOptions<TRouter extends AnyTRPCRouter> = BaseOptions<TRouter> &
   WithContext<ContextOf<TRouter>>
 
+/** Where `withinMs` of a drain is not said. */
+export const defaultDrainMs = 20_000
+
 export interface DrainOptions {
   /** How long clients may take to leave, in milliseconds; default 20,000. Who is still there then is cut off. */
   readonly withinMs?: number

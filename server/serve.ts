@@ -1,7 +1,7 @@
 import http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { AnyTRPCRouter } from '@trpc/server'
-import type { ContextOf, DrainOptions, SluiceOptions } from './options.ts'
+import { defaultDrainMs, type ContextOf, type DrainOptions, type SluiceOptions } from './options.ts'
 import '../shared/scope.ts'
 import { systemClock } from '../shared/clock.ts'
 import type { SluiceErrorCode } from '../shared/errors.ts'
@@ -25,7 +25,7 @@ export interface Served<Context = unknown> extends AsyncDisposable {
   /**
    * Stops listening, ends all subscriptions and connections, and settles when all have ended.
    *
-   * @param options with `withinMs`, clients are first asked to resume elsewhere (`sluice.drain`).
+   * @param options with either of them, clients are first asked to resume elsewhere (`sluice.drain`).
    */
   close(options?: DrainOptions): Promise<void>
 }
@@ -57,11 +57,12 @@ export async function serve<TRouter extends AnyTRPCRouter>(
   const base = (options.basePath ?? '').replace(/^\/*|\/+$/g, '')
   let closing: Promise<void> | null = null
 
-  const close = async ({ withinMs }: DrainOptions = {}) => {
+  const close = async (how: DrainOptions = {}) => {
     const stopped = new Promise<void>(resolve => server.close(() => resolve()))
-    if (withinMs !== undefined) {
+    const { withinMs = defaultDrainMs, spreadMs } = how
+    if (how.withinMs !== undefined || spreadMs !== undefined) {
       // Queries in flight are Node's to wait for.
-      const left = sluice.drain({ withinMs }).then(() => stopped)
+      const left = sluice.drain(how).then(() => stopped)
       await settlesWithin(left, withinMs, options.clock ?? systemClock)
     }
     await sluice.close()

@@ -24,7 +24,13 @@ import { CallObservers, type CallObserver } from './observe/calls.ts'
 import { countRefusal, createCounters } from './observe/counters.ts'
 import { EventLoopDelay } from './observe/event-loop.ts'
 import { takeStats, type SluiceStats } from './observe/stats.ts'
-import type { AuthOptions, ContextOf, DrainOptions, SluiceOptions } from './options.ts'
+import {
+  defaultDrainMs,
+  type AuthOptions,
+  type ContextOf,
+  type DrainOptions,
+  type SluiceOptions,
+} from './options.ts'
 import { Authority, type RunningSubscription } from './procedures/authority.ts'
 import { Encodings } from './procedures/encodings.ts'
 import { Grace } from './grace.ts'
@@ -246,7 +252,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     accept: (socket, req) => accept(socket, req, addressOf(req)),
     refused,
     broadcastReconnectNotification: dismissWebSockets,
-    async drain({ withinMs = 20_000, spreadMs = defaultSpreadMs(withinMs) } = {}) {
+    async drain({ withinMs = defaultDrainMs, spreadMs = defaultSpreadMs(withinMs) } = {}) {
       const first = !draining
       draining = true
       const dismissed = first ? connections.dismiss(Math.min(spreadMs, withinMs)) : null

@@ -1,7 +1,7 @@
 /** Servers come and go under their clients: nobody loses anything by it, and nobody stampedes. */
 import { initTRPC } from '@trpc/server'
 import { describe, expect, test } from 'vitest'
-import { createTopic, resumable } from 'trpc-sluice/server'
+import { createTopic, resumable, serve, type Served } from 'trpc-sluice/server'
 import { createFakeClock, createHarness, eventually } from 'trpc-sluice/testing'
 import { z } from 'zod'
 import { RawWebSocket } from '../interop/support/raw-websocket.ts'
@@ -59,24 +59,29 @@ test('who does not leave when asked to is closed half a minute later', async () 
   expect((await socket.closed).code).toBe(1012)
 })
 
-test('a server that drains asks its clients to leave one after another, over the time that it is given', async () => {
+test.each<[string, (served: Served) => Promise<void>]>([
+  ['is drained', ({ sluice }) => sluice.drain({ withinMs: 20_000, spreadMs: 10_000 })],
+  ['is closed within a time', served => served.close({ withinMs: 20_000, spreadMs: 10_000 })],
+  ['is closed over a time', served => served.close({ spreadMs: 10_000 })],
+])('a server that %s asks its clients to leave one after another, over the time given', async (_, leave) => {
   const { router } = createApp()
   const clock = createFakeClock()
-  await using app = await createHarness({ router, sluice: { clock, keepAlive: { enabled: false } } })
+  const app = await serve({ router, port: 0, host: '127.0.0.1', clock, keepAlive: { enabled: false } })
+  await using _app = app
   const sockets = await Promise.all(Array.from({ length: 10 }, () => RawWebSocket.open(app.url)))
   for (const socket of sockets) socket.subscribe(1, 'onRoom', {})
   await Promise.all(sockets.map(socket => socket.until('started')))
   const asked = () =>
     sockets.filter(socket => socket.frames.some(frame => frame.includes('reconnect'))).length
 
-  const drained = app.sluice.drain({ withinMs: 20_000, spreadMs: 10_000 })
+  const left = leave(app)
   await eventually(() => asked() === 1)
   await clock.advance(4_999)
   await eventually(() => asked() === 5)
   await clock.advance(5_000)
   await eventually(() => asked() === 10)
   for (const socket of sockets) socket.send({ id: 1, method: 'subscription.stop' })
-  await drained
+  await left
   expect((await Promise.all(sockets.map(socket => socket.closed))).every(({ code }) => code === 1012)).toBe(
     true,
   )
