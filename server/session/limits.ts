@@ -28,7 +28,9 @@ export const Limits = z.strictObject({
   maxBatchLength: count.default(1_000),
   /**
    * How deep the objects and arrays of an input may be nested; 64. A deeper one is answered with the error
-   * `INPUT_TOO_DEEP`, before the transformer, which may recurse, has seen it.
+   * `INPUT_TOO_DEEP`, before the transformer, which may recurse, has seen it. What a transformer makes of references
+   * (superjson), or reads in a text, is looked at as well, before the procedure is called: a circle has no end, and so
+   * is refused, whatever the limit, unless that is none (`Number.MAX_SAFE_INTEGER`).
    */
   maxDepth: count.default(64),
   /**

@@ -125,6 +125,49 @@ describe.each(Object.entries(withUrl))('input by %s', (name, send) => {
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
     await app.calm()
   })
+
+  describe('that its transformer makes deeper than it is', () => {
+    const chain = (levels: number, end: string) => '{"a":'.repeat(levels) + end + '}'.repeat(levels)
+    const path = (levels: number) => Array(levels).fill('a').join('.')
+    const refused = /"code":"INPUT_TOO_DEEP"/
+
+    test.each([
+      ['by one object in the place of another', `{"one":["two.${path(30)}"]}`],
+      ['by a circle', `{"one":["one.${path(20)}"]}`],
+      ['by the whole in the place of a part', `[["one.${path(20)}"]]`],
+    ])('%s is refused', async (_, equalities) => {
+      await using app = await start({ router: createRouter({ transformer: superjson }) })
+      const json = `{"one":${chain(40, '1')},"two":${chain(40, 'null')}}`
+      const input = `{"json":${json},"meta":{"referentialEqualities":${equalities},"v":1}}`
+      expect(await send(app, input)).toMatch(refused)
+      expect(app.refusals()).toEqual({ INPUT_TOO_DEEP: 1 })
+    })
+
+    test('by a map is refused', async () => {
+      await using app = await start({ router: createRouter({ transformer: superjson }) })
+      const json = `{"one":[["k",${chain(40, '1')}]],"two":[["k",${chain(40, 'null')}]]}`
+      const meta = `{"values":{"one":["map"],"two":["map"]},"referentialEqualities":{"one":["two.0.1.${path(30)}"]},"v":1}`
+      expect(await send(app, `{"json":${json},"meta":${meta}}`)).toMatch(refused)
+    })
+
+    test('by what it reads in a text is refused', async () => {
+      const transformer = {
+        serialize: (value: unknown) => value,
+        deserialize: (value: unknown) => (typeof value === 'string' ? (JSON.parse(value) as unknown) : value),
+      }
+      await using app = await start({ router: createRouter({ transformer }) })
+      expect(await send(app, JSON.stringify(deep(65)))).toMatch(refused)
+      expect(await send(app, JSON.stringify(deep(64)))).toMatch(/result|connected/)
+    })
+
+    test('and yet not deeper than it may be is taken', async () => {
+      await using app = await start({ router: createRouter({ transformer: superjson }) })
+      const json = `{"one":${chain(40, '1')},"two":${chain(40, 'null')}}`
+      const meta = `{"referentialEqualities":{"one":["two.${path(20)}"]},"v":1}`
+      expect(await send(app, `{"json":${json},"meta":${meta}}`)).toMatch(/result|connected/)
+      expect(app.refusals()).toEqual({})
+    })
+  })
 })
 
 test.each(Object.entries(waysIn))('1,000,000 keys by %s are too large', async (_, send) => {

@@ -1,6 +1,5 @@
 /** A server for strangers to harm, and two neighbours on it, one over each carrier, to whom all that is due must come. */
-import { initTRPC } from '@trpc/server'
-import type superjson from 'superjson'
+import { initTRPC, type TRPCDataTransformer } from '@trpc/server'
 import { z } from 'zod'
 import { expect } from 'vitest'
 import { serve, type SluiceOptions } from 'trpc-sluice/server'
@@ -8,7 +7,7 @@ import { eventually } from '../../kit/deadline.ts'
 import { RawResponse } from '../../interop/support/raw-http.ts'
 import { RawWebSocket } from '../../interop/support/raw-websocket.ts'
 
-export function createRouter(config: { transformer?: typeof superjson } = {}) {
+export function createRouter(config: { transformer?: TRPCDataTransformer } = {}) {
   const t = initTRPC.context<{ params: unknown }>().create({ isDev: false, ...config })
   return t.router({
     numbers: t.procedure.subscription(async function* ({ signal }) {

@@ -46,6 +46,38 @@ describe('depth', () => {
     let doubling: unknown = 1
     for (let level = 0; level < 64; level++) doubling = [doubling, doubling]
     expect(isDeeperThan(doubling, 64)).toBe(false)
+    expect(isDeeperThan(doubling, 63)).toBe(true)
+  })
+
+  test('is that of the longest way there is to an object, and each is walked once', () => {
+    const below = nest(30)
+    expect(isDeeperThan([below, [[below]]], 33)).toBe(false)
+    expect(isDeeperThan([below, [[below]]], 32)).toBe(true)
+    expect(isDeeperThan([[[below]], below], 32)).toBe(true)
+    let walked = 0
+    const leaf = {
+      get end() {
+        walked++
+        return 1
+      },
+    }
+    // One list at each of 60 levels.
+    let levels: unknown = null
+    for (let level = 0; level < 60; level++) levels = [leaf, levels]
+    expect(isDeeperThan(levels, 64)).toBe(false)
+    expect(walked).toBeLessThan(10)
+  })
+
+  test('is found within what is no plain object, too', () => {
+    for (const hiding of [
+      (value: unknown) => new Map([['a', value]]),
+      (value: unknown) => new Map([[value, 'a']]),
+      (value: unknown) => new Set([value]),
+      (value: unknown) => new Error('e', { cause: value }),
+    ]) {
+      expect(isDeeperThan(hiding(nest(62)), 63)).toBe(false)
+      expect(isDeeperThan(hiding(nest(62)), 62)).toBe(true)
+    }
   })
 })
 
