@@ -24,13 +24,16 @@ type Deserialize = (value: unknown) => unknown
 
 /**
  * The `deserialize` of a superjson for what was parsed a moment ago, and is nobody else's: where nothing is noted of a
- * value, superjson only copies it (2 µs of the 40 of a short subscription; Node 20). Null for any other transformer.
+ * value, superjson only copies it, less what is named `__proto__` (0.7 µs of the 40 of a short subscription, where looking
+ * for such a name takes 0.1; Node 20). Null for any other transformer.
  */
 export function quickDeserialize(transformer: { deserialize(value: never): unknown }): Deserialize | null {
   if (!asSuperjson(transformer)) return null
   const slowly: Deserialize = value => transformer.deserialize(value as never) // whatever has come over the wire
-  const deserialize: Deserialize = value => (isWithoutNotes(value) ? value.json : slowly(value))
-  const samples = [{ json: null }, { json: 'a' }, { json: { a: [1, { b: null }] } }, {}]
+  const deserialize: Deserialize = value =>
+    isWithoutNotes(value) && !mayHaveProto(value.json) ? value.json : slowly(value)
+  const proto: unknown = JSON.parse('{"a":[{"__proto__":1,"b":1}]}')
+  const samples = [{ json: null }, { json: 'a' }, { json: { a: [1, { b: null }] } }, { json: proto }, {}]
   const isProven = samples.every(
     sample => JSON.stringify(deserialize(sample)) === JSON.stringify(slowly(sample)),
   )
@@ -39,6 +42,32 @@ export function quickDeserialize(transformer: { deserialize(value: never): unkno
 
 function isWithoutNotes(value: unknown): value is { readonly json?: unknown } {
   return typeof value === 'object' && value !== null && (value as { meta?: unknown }).meta === undefined
+}
+
+/** So many objects are looked through, and no more: a decoder of the application's own may have made a circle of them. */
+const maxBranches = 1_000
+
+/** Whether a member of anything in it may be named `__proto__`: text can have one, and merged it is a prototype. */
+function mayHaveProto(root: unknown): boolean {
+  const waiting = isBranch(root) ? [root] : []
+  let left = maxBranches
+  for (let branch = waiting.pop(); branch; branch = waiting.pop()) {
+    if (left-- === 0) return true
+    if (Array.isArray(branch)) {
+      for (const item of branch as readonly unknown[]) if (isBranch(item)) waiting.push(item)
+    } else {
+      for (const name in branch) {
+        if (name === '__proto__') return true
+        const member: unknown = branch[name as keyof typeof branch]
+        if (isBranch(member)) waiting.push(member)
+      }
+    }
+  }
+  return false
+}
+
+function isBranch(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 /** Writes a value as JSON; null for one that superjson has to be asked about. */

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { SuperJSON } from 'superjson'
 import { expect, test } from 'vitest'
@@ -140,6 +141,20 @@ test('another transformer is nobody we know', () => {
   expect(quickJson(new Louder())).toBeNull()
 })
 
+/** As it may come over the wire, by a hand that is not superjson's. */
+const handwritten = fc.letrec<{ value: unknown }>(tie => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.constantFrom(null, 1, 'a'),
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc
+      .array(fc.tuple(fc.constantFrom('a', 'b', '__proto__', 'constructor', 'prototype'), tie('value')), {
+        maxLength: 3,
+      })
+      .map(members => Object.fromEntries(members)),
+  ),
+})).value
+
 test('what comes in is what superjson makes of it, and is not copied where nothing is noted of it', () => {
   const superjson = new SuperJSON()
   const deserialize = quickDeserialize(superjson)
@@ -147,9 +162,18 @@ test('what comes in is what superjson makes of it, and is not copied where nothi
   fc.assert(
     fc.property(fc.oneof(fc.jsonValue(), fc.date({ noInvalidDate: true }), fc.array(fc.bigInt())), value => {
       const wire = written(slowlyOf(superjson), { value })
-      fc.pre(!wire.startsWith('thrown') && !wire.includes('__proto__'))
+      fc.pre(!wire.startsWith('thrown'))
       expect(deserialize(JSON.parse(wire))).toEqual(superjson.deserialize(JSON.parse(wire)))
     }),
+  )
+  // Text, in which a member is seen that is named __proto__.
+  const read = (by: typeof deserialize, wire: string) => inspect(by(JSON.parse(wire)), { depth: Infinity })
+  fc.assert(
+    fc.property(handwritten, json => {
+      const wire = JSON.stringify({ json })
+      expect(read(deserialize, wire)).toBe(read(value => superjson.deserialize(value as never), wire))
+    }),
+    { numRuns: 1000 },
   )
   const payload = { json: { a: [1] } }
   expect(deserialize(payload)).toBe(payload.json)
@@ -167,9 +191,26 @@ test('what comes in is what superjson makes of it, and is not copied where nothi
   }
 })
 
-test('a member by the name of __proto__ makes nothing of what it stands in', () => {
+test('a member by the name of __proto__ does not come in, also where somebody merges what did', () => {
   const deserialize = quickDeserialize(new SuperJSON())
-  const input = deserialize?.(JSON.parse('{"json":{"__proto__":{"isAdmin":true}}}')) as { isAdmin?: boolean }
-  expect(input.isAdmin).toBeUndefined()
+  const input = deserialize?.(JSON.parse('{"json":[{"a":{"__proto__":{"isAdmin":true}}}]}')) as [
+    { a: object },
+  ]
+  expect(Object.keys(input[0].a)).toEqual([])
+  const merged: { isAdmin?: boolean } = {}
+  for (const [name, value] of Object.entries(input[0].a)) merged[name as 'isAdmin'] = value as boolean
+  expect(merged.isAdmin).toBeUndefined()
   expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined()
+})
+
+test('neither depth, nor width, nor a circle is too much to look through', () => {
+  const deserialize = quickDeserialize(new SuperJSON())
+  const nested = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+  expect(deserialize?.({ json: JSON.parse(nested) as unknown })).toBeInstanceOf(Array)
+  const wide = Array<number>(1_000_000).fill(1)
+  expect(deserialize?.({ json: wide })).toBe(wide)
+  const circle: unknown[] = []
+  circle.push(circle, circle)
+  const read = deserialize?.({ json: circle }) as unknown[]
+  expect(read[0]).toBe(read)
 })
