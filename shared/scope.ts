@@ -12,11 +12,12 @@ type Closer = () => void | PromiseLike<void>
 
 export class Scope implements AsyncDisposable {
   readonly #closers: Closer[] = []
-  #closing: Promise<void> | null = null
+  /** Of all that was there, once it has begun, and of each that came later. */
+  readonly #closings: Promise<void>[] = []
 
   /** True once closing has begun; what is added later is closed at once. */
   get closed(): boolean {
-    return this.#closing !== null
+    return this.#closings.length > 0
   }
 
   /** Takes over a resource: it is disposed of when the scope closes. */
@@ -27,10 +28,13 @@ export class Scope implements AsyncDisposable {
     return resource
   }
 
-  /** Runs `closer` when the scope closes; at once if it already has. */
+  /** Runs `closer` when the scope closes; at once if it already has, well or not. */
   defer(closer: Closer): void {
-    if (this.#closing) this.#closing = this.#closing.then(closer)
-    else this.#closers.push(closer)
+    const [closing] = this.#closings
+    if (!closing) this.#closers.push(closer)
+    // Without a `catch`: what failed before has been told to whoever closed, and if this fails, and nobody closes again,
+    // it is an unhandled rejection, because there is nobody else to tell.
+    else this.#closings.push(closing.then(closer, () => closer()))
   }
 
   /**
@@ -38,9 +42,10 @@ export class Scope implements AsyncDisposable {
    *
    * @throws AggregateError with all failures, or the failure itself if there was one.
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#run()
-    return this.#closing
+  async close(): Promise<void> {
+    if (!this.closed) this.#closings.push(this.#run())
+    const closings = await Promise.allSettled(this.#closings)
+    throwAll(closings.flatMap(closing => (closing.status === 'rejected' ? [closing.reason as unknown] : [])))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -56,8 +61,11 @@ export class Scope implements AsyncDisposable {
         failures.push(failure)
       }
     }
-    if (failures.length === 1) throw failures[0]
-    if (failures.length > 1)
-      throw new AggregateError(failures, `${failures.length} resources failed to close`)
+    throwAll(failures)
   }
+}
+
+function throwAll(failures: readonly unknown[]): void {
+  if (failures.length === 1) throw failures[0]
+  if (failures.length > 1) throw new AggregateError(failures, `${failures.length} resources failed to close`)
 }
