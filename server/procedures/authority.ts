@@ -11,6 +11,10 @@ import type { Origin } from './present-error.ts'
 /** A running subscription, as the application sees it. */
 export interface RunningSubscription<Context = unknown> {
   readonly path: string
+  /**
+   * As the client sent it, through the transformer alone: the procedure's schema has neither checked it nor changed it, nor
+   * put its defaults in.
+   */
   readonly input: unknown
   readonly ctx: Context
 }
@@ -48,7 +52,8 @@ export class Authority implements Disposable {
 
   /** @throws SluiceError `ACCESS_REVOKED`, or whatever the application throws. */
   async admit(subscription: RunningSubscription): Promise<void> {
-    if ((await this.#options.authorize(subscription)) !== false) return
+    // Nothing else will do: an answer that is not there, such as `user?.isAdmin`, is no permission.
+    if ((await this.#options.authorize(subscription)) === true) return
     const { path } = subscription
     throw new SluiceError('ACCESS_REVOKED', `You may not have "${path}", or not any more.`, {
       data: { path },

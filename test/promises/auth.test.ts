@@ -122,6 +122,27 @@ describe.each(['websocket', 'stream', 'sse'] as const)('over %s', transport => {
     expect(codeOf(again.error)).toBe('ACCESS_REVOKED')
   })
 
+  test.each([undefined, null, 0, 1, 'yes', {}])(
+    'an authorize() that says %j lets nobody in, nor stay',
+    async verdict => {
+      let said: unknown = true
+      const { app } = await startApp(transport, {
+        authorize: () => said as boolean, // what an application may say that does not look at types
+        authorizeEveryMs: Infinity,
+      })
+      await using _ = app
+      const stays = app.record(onRoom, { room: 'general' }, numbered)
+      await stays.started
+      said = verdict
+      await app.sluice.reauthorize()
+      const comes = app.record(onRoom, { room: 'general' }, numbered)
+      for (const seen of [stays, comes]) {
+        await eventually(() => seen.error !== null)
+        expect(codeOf(seen.error)).toBe('ACCESS_REVOKED')
+      }
+    },
+  )
+
   test('permissions are looked at at intervals; a check that fails ends nobody, and is reported', async () => {
     let verdict: 'yes' | 'down' | 'no' = 'yes'
     let asked = 0
@@ -130,6 +151,7 @@ describe.each(['websocket', 'stream', 'sse'] as const)('over %s', transport => {
         asked += 1
         if (verdict === 'down') throw new Error('the database is away')
         if (verdict === 'no') throw new TRPCError({ code: 'FORBIDDEN', message: 'not you' })
+        return true
       },
       authorizeEveryMs: 1_000,
     })
