@@ -35,7 +35,7 @@ import { Authority, type RunningSubscription } from './procedures/authority.ts'
 import { Encodings } from './procedures/encodings.ts'
 import { Grace } from './grace.ts'
 import { withInputDepth } from './procedures/input-depth.ts'
-import { quickJson, withQuickInput } from './procedures/quick-superjson.ts'
+import { quickJson, withSuperjsonInput } from './procedures/quick-superjson.ts'
 import { ErrorDesk, type ErrorListener } from './procedures/present-error.ts'
 import { RetryContracts } from './procedures/rerun.ts'
 import { Admission } from './session/admission.ts'
@@ -128,9 +128,8 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     onStalled: () => refused('STALLED'),
     clock,
   })
-  const router = withInputDepth(withQuickInput(options.router), limits.maxDepth, () =>
-    refused('INPUT_TOO_DEEP'),
-  )
+  const readable = withSuperjsonInput(options.router, () => refused('MESSAGE_INVALID'))
+  const router = withInputDepth(readable, limits.maxDepth, () => refused('INPUT_TOO_DEEP'))
   // The listener's report is narrower only in its context, which is whatever createContext made.
   const desk = new ErrorDesk(router, options.onError?.bind(options) as ErrorListener | undefined)
   const reportOf = (error: unknown, req: NodeRequest | Request) =>

@@ -9,13 +9,26 @@
  */
 import type { AnyTRPCRouter } from '@trpc/server'
 import { withConfig } from './router-view.ts'
+import { checkNotes } from './superjson-notes.ts'
 
-/** A view of the router whose transformer reads the same, sooner if it is superjson. */
-export function withQuickInput(router: AnyTRPCRouter): AnyTRPCRouter {
+/**
+ * A view of the router whose transformer, if it is superjson, reads the same, sooner, and refuses notes that superjson
+ * should not believe: `BAD_REQUEST`, by `MESSAGE_INVALID`.
+ */
+export function withSuperjsonInput(router: AnyTRPCRouter, onRefused: () => void): AnyTRPCRouter {
   const { input, output } = router._def._config.transformer
-  const deserialize = quickDeserialize(input)
-  if (!deserialize) return router
+  if (!asSuperjson(input)) return router
+  const read = quickDeserialize(input) ?? ((value: unknown): unknown => input.deserialize(value))
   const serialize = (value: unknown): unknown => input.serialize(value)
+  const deserialize = (value: unknown): unknown => {
+    try {
+      checkNotes(value)
+    } catch (refusal) {
+      onRefused()
+      throw refusal
+    }
+    return read(value)
+  }
   return withConfig(router, { transformer: { input: { serialize, deserialize }, output } })
 }
 

@@ -30,7 +30,8 @@ export const Limits = z.strictObject({
    * How deep the objects and arrays of an input may be nested; 64. A deeper one is answered with the error
    * `INPUT_TOO_DEEP`, before the transformer, which may recurse, has seen it. What a transformer makes of references
    * (superjson), or reads in a text, is looked at as well, before the procedure is called: a circle has no end, and so
-   * is refused, whatever the limit, unless that is none (`Number.MAX_SAFE_INTEGER`).
+   * is refused, whatever the limit, unless that is none (`Number.MAX_SAFE_INTEGER`); so is what references make more
+   * than 1,000,000 values longer.
    */
   maxDepth: count.default(64),
   /**

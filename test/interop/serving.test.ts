@@ -325,6 +325,7 @@ describe('drain and close', () => {
       overstayed: 0,
       refused: 0,
       refusals: {},
+      eventLoop: null,
       draining: false,
     })
     await app.close()

@@ -126,6 +126,17 @@ describe.each(Object.entries(withUrl))('input by %s', (name, send) => {
     await app.calm()
   })
 
+  test.each([
+    ['a list of four thousand million', '{"a":[0]}', '{"values":{"a.4000000000":["undefined"]},"v":1}'],
+    ['8 GB of numbers', '1e9', '{"values":[["typed-array","Float64Array"]],"v":1}'],
+  ])('that would have superjson make %s is refused', async (_, json, meta) => {
+    await using app = await start({ router: createRouter({ transformer: superjson }) })
+    expect(await send(app, `{"json":${json},"meta":${meta}}`)).toMatch(/"code":"(BAD_REQUEST|PARSE_ERROR)"/)
+    await eventually(() => app.refusals().MESSAGE_INVALID)
+    expect(app.refusals()).toEqual({ MESSAGE_INVALID: 1 })
+    await app.calm()
+  })
+
   describe('that its transformer makes deeper than it is', () => {
     const chain = (levels: number, end: string) => '{"a":'.repeat(levels) + end + '}'.repeat(levels)
     const path = (levels: number) => Array(levels).fill('a').join('.')

@@ -49,6 +49,32 @@ describe('depth', () => {
     expect(isDeeperThan(doubling, 63)).toBe(true)
   })
 
+  test('is also what references make of it, where that is looked for', () => {
+    let doubling: unknown = [1, 1, 1]
+    for (let level = 0; level < 9; level++) doubling = [doubling, doubling]
+    // Of 3 + 10 values in it: 4 at the bottom, and 1 + 2 times as many at each level.
+    const there = 3 + 10
+    const followed = 4 * 2 ** 9 + 2 ** 9 - 1
+    expect(isDeeperThan(doubling, 64, followed - there)).toBe(false)
+    expect(isDeeperThan(doubling, 64, followed - there - 1)).toBe(true)
+    expect(isDeeperThan(doubling, 64)).toBe(false)
+    const one = [1]
+    expect(
+      isDeeperThan(
+        Array.from({ length: 100_000 }, () => one),
+        64,
+        99_998,
+      ),
+    ).toBe(true)
+    expect(
+      isDeeperThan(
+        Array.from({ length: 100_000 }, () => [1]),
+        64,
+        0,
+      ),
+    ).toBe(false)
+  })
+
   test('is that of the longest way there is to an object, and each is walked once', () => {
     const below = nest(30)
     expect(isDeeperThan([below, [[below]]], 33)).toBe(false)
