@@ -43,6 +43,7 @@ export class Gzip {
     }
     return {
       packing,
+      gathers: wire.gathers ?? false,
       write(packed, gone) {
         for (const piece of packed) {
           const summand = packing.summandOf(piece)

@@ -110,6 +110,8 @@ function toWire(res: NodeResponse, isDraining: () => boolean): ResponseWire {
  */
 class WholeWire implements ResponseWire {
   readonly packing = plain
+  /** An HTTP/2 session does so for all its streams. */
+  readonly gathers: boolean
   readonly #res: NodeResponse
   readonly #stream: ServerResponse | ServerHttp2Stream
   readonly #isDraining: () => boolean
@@ -119,6 +121,7 @@ class WholeWire implements ResponseWire {
     this.#res = res
     this.#stream = streamOf(res)
     this.#isDraining = isDraining
+    this.gathers = 'stream' in res
   }
 
   write(packed: readonly Packed[], gone?: () => void): void {

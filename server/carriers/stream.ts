@@ -256,6 +256,7 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
     const wire = openEventStream(this.#host, this.deps, { ctx: this.ctx, info, errors })
     const messages = {
       packing: asEvents(wire.packing),
+      gathers: wire.gathers ?? false,
       write: (...written: Parameters<ResponseWire['write']>) => {
         this.#pulse?.sent()
         wire.write(...written)

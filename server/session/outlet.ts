@@ -1,6 +1,7 @@
 /**
  * The way out of one connection. What becomes ready for it in one turn of the event loop is gathered, and goes out in
- * one write at the end of the turn; a lone event waits for nothing else.
+ * one write at the end of the turn; a lone event waits for nothing else. A wire that gathers by itself (HTTP/2) is
+ * written to before that, or what is ready would wait for the end of two turns.
  *
  * It counts what goes, and makes subscriptions wait, for two reasons. The network does not take what lies in front of
  * it: so a reader that stops costs a fixed amount of memory, whatever is published. Or the connection has had its
@@ -11,7 +12,7 @@
  * pump looks again.
  */
 import type { Counters } from '../observe/counters.ts'
-import { afterThisTurn } from '../turn.ts'
+import { afterThisTurn, afterWhatIsReady } from '../turn.ts'
 import { byteLengthOf } from '../bytes.ts'
 import type { Frame, Packed, Wire } from './wire.ts'
 
@@ -37,6 +38,15 @@ function flushAll(): void {
   for (const outlet of outlets) outlet.flush()
 }
 
+/** Those whose wire gathers by itself, with something to write once all is there that is ready now. */
+let hurrying: Outlet[] = []
+
+function hurryAll(): void {
+  const outlets = hurrying
+  hurrying = []
+  for (const outlet of outlets) outlet.hurry()
+}
+
 export class Outlet implements Disposable {
   readonly #wire: Wire
   readonly #highWaterBytes: number
@@ -47,6 +57,7 @@ export class Outlet implements Disposable {
   #messages: Frame[] | null = null
   #messageBytes = 0
   #scheduled = false
+  #hurries = false
   #closed = false
 
   /** Why nobody may send; there is room when there is none. */
@@ -126,8 +137,18 @@ export class Outlet implements Disposable {
       this.#scheduled = true
       if (gathering.push(this) === 1) afterThisTurn(flushAll)
     }
+    if (this.#wire.gathers && !this.#hurries) {
+      this.#hurries = true
+      if (hurrying.push(this) === 1) afterWhatIsReady(hurryAll)
+    }
     if (unwritten > bytesPerTurn) this.#pause('turn')
     if (told && this.bufferedBytes > this.#highWaterBytes) this.#pause('network')
+  }
+
+  /** Writes what has been gathered so far; the turn goes on. */
+  hurry(): void {
+    this.#hurries = false
+    this.#write()
   }
 
   /** Writes what has been gathered, before the turn is over. */

@@ -22,6 +22,11 @@ export interface Packing {
 export interface Wire {
   readonly packing: Packing
   /**
+   * Whether what is written in one turn is put off until its end, and goes out together, by itself; left out: no. What
+   * is written at the end of a turn then waits for the end of the next one.
+   */
+  readonly gathers?: boolean
+  /**
    * Writes packed messages, in order, as one piece where the carrier can. Never throws; once the connection is
    * closing, they are dropped.
    *
