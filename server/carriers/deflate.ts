@@ -14,7 +14,10 @@ export const Compression = z.strictObject({
   thresholdBytes: z.number().int().min(0).max(65_535).default(1_024),
   /** Whether WebSockets whose peer offers `permessage-deflate` use it, both ways; true. */
   websocket: z.boolean().default(true),
-  /** Whether streamed responses are gzipped for who accepts that; true. */
+  /**
+   * Whether streamed responses are gzipped for who accepts that; true. There is no brotli: its blocks depend on where in
+   * a stream they stand, so that each response would have to be compressed by itself.
+   */
   http: z.boolean().default(true),
   /** zlib's level, 1 to 9; 3: half the time of 6, and within a hundredth of its size. */
   level: z.number().int().min(1).max(9).default(3),
