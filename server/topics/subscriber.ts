@@ -110,7 +110,13 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
     if (!sink) return
     // It stays where it is, and reads as many as there is room for from the ring.
     if (batch.envelopes.length > (sink.capacity ?? Infinity)) return this.#fallBehind(sink)
-    deliver(sink, this.#reader.accept(batch))
+    try {
+      deliver(sink, this.#reader.accept(batch))
+    } catch (thrown) {
+      // Of its own filter, which is the application's: whoever else is in the loop has nothing to do with it.
+      this.#leaveLoop()
+      return this.#endFeed(sink, { thrown })
+    }
     if (sink.room || this.#reader.ended) this.#fallBehind(sink)
   }
 
@@ -159,9 +165,13 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
 
   #fallBehind(sink: Sink<unknown>): void {
     if (!this.#live) return
+    this.#leaveLoop()
+    void this.#catchUp(sink)
+  }
+
+  #leaveLoop(): void {
     this.#live = false
     this.#log.hub.leave(this)
-    void this.#catchUp(sink)
   }
 
   #endFeed(sink: Sink<unknown>, failure: { readonly thrown: unknown } | null): void {
