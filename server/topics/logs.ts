@@ -117,20 +117,30 @@ export class Logs<Item> {
     })
     const folding = fold ? new Folding(hub, { fold, isLast, checkpointEvery, retain }) : null
     const leave = this.#options.onUse?.(key) ?? (() => {})
-    const release = () => this.#release(key, hub)
-    return { hub, folding, onGap, isLast, clock, release, leave, users: 0, linger: null }
+    const release = () => this.#release(key, inUse)
+    const inUse: LogInUse<Item> = {
+      hub,
+      folding,
+      onGap,
+      isLast,
+      clock,
+      release,
+      leave,
+      users: 0,
+      linger: null,
+    }
+    return inUse
   }
 
-  #release(key: string, hub: Hub<Item>): void {
-    const inUse = this.#inUse.get(key)
-    if (inUse?.hub !== hub) return // replaced after it failed
+  #release(key: string, inUse: LogInUse<Item>): void {
     if (--inUse.users > 0) return
     const close = () => {
-      this.#inUse.delete(key)
+      // One that has failed may have been replaced.
+      if (this.#inUse.get(key) === inUse) this.#inUse.delete(key)
       inUse.leave()
-      hub.close()
+      inUse.hub.close()
     }
-    if (hub.failure) close()
+    if (inUse.hub.failure) close()
     else inUse.linger = this.#options.clock.after(this.#options.lingerMs, close)
   }
 }

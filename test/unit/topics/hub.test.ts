@@ -3,9 +3,10 @@ import type { Store } from '../../../server/stores/store.ts'
 import { createTopic } from '../../../server/topics/topic.ts'
 import type { Batch } from '../../../server/topics/batch.ts'
 import { feedOf } from '../../../server/topics/sink.ts'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { eventually } from '../../kit/deadline.ts'
+import { createFakeClock } from '../../kit/fake-clock.ts'
 
 test('those who come back to one place are sent the same batches, up to what came last', async () => {
   const topic = createTopic({ name: 'numbers', event: z.number() })
@@ -105,4 +106,44 @@ test('a herd that comes back to a server that was started anew reads each page o
   expect(reads).toEqual([])
   gone.abort()
   await Promise.all([...herd, farther, farthest, ...late].map(({ ended }) => ended))
+})
+
+/** From now on how many watch a store. */
+function countWatchers(store: Store): () => number {
+  const watching = new Set<symbol>()
+  const watch = store.watch.bind(store)
+  store.watch = (name, onChange) => {
+    const stop = watch(name, onChange)
+    const one = Symbol(name)
+    watching.add(one)
+    return () => {
+      stop()
+      watching.delete(one)
+    }
+  }
+  return () => watching.size
+}
+
+const soon = () => new Promise(resolve => setImmediate(resolve))
+
+test('a key whose log could not be read when nobody was there any more is held once for those who come, and let go of after them', async () => {
+  const clock = createFakeClock()
+  const store = memoryStore({ clock })
+  const watchers = countWatchers(store)
+  const onError = () => {}
+  const topic = createTopic({ name: 'numbers', event: z.number(), store, clock, lingerMs: 1_000, onError })
+  vi.spyOn(store, 'describe').mockRejectedValueOnce(new Error('The store is away.'))
+  await topic.subscribe('k').return()
+  await soon() // until it has failed
+
+  const first = topic.subscribe('k')
+  await clock.advance(1_000) // the first one would have been let go of by now
+  const second = topic.subscribe('k')
+  await topic.publish('k', 1)
+  for (const stream of [first, second]) expect((await stream.next()).value?.[1]).toBe(1)
+  expect(watchers()).toBe(1)
+
+  for (const stream of [first, second]) await stream.return()
+  await clock.advance(1_000)
+  expect(watchers()).toBe(0)
 })

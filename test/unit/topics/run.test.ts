@@ -306,6 +306,31 @@ test('a run whose owner died is interrupted, for a viewer who waits and for one 
   expect(await caller.status({ id: 'one' })).toMatchObject({ status: 'interrupted' })
 })
 
+test('whether the owner of a run lives is not asked any more once all have left, be it that one of them met a store that was away', async () => {
+  const clock = createFakeClock()
+  const store = memoryStore({ clock })
+  const { packRecord } = await import('../../../server/topics/runs/record.ts')
+  await store.acquireLease('run.answer/one', 'somebody elsewhere', 3_600_000)
+  await store.append('run.answer/one', [{ payload: packRecord(['start', { words }]), at: clock.now() }])
+  const { caller } = setUp(speak, { store, clock })
+  const attach = async () => {
+    const iterator = (await caller.attach({ id: 'one' }))[Symbol.asyncIterator]()
+    await clock.advance(0)
+    return iterator
+  }
+  // Once to see that there is such a run; and then its log is opened.
+  const describeLog = store.describe.bind(store)
+  vi.spyOn(store, 'describe')
+    .mockImplementationOnce(describeLog)
+    .mockRejectedValueOnce(new Error('The store is away.'))
+  const unlucky = await attach()
+  const other = await attach()
+  await expect(unlucky.next()).rejects.toThrow('The store is away.')
+  await other.return?.()
+  await clock.advance(10_000)
+  expect(clock.pending).toBe(0)
+})
+
 test('a run that was never started is NOT_FOUND in a typed way', async () => {
   const { caller } = setUp(speak)
   for (const call of [caller.attach, caller.stop, caller.status]) {
