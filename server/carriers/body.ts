@@ -6,6 +6,7 @@
  */
 import { TRPCError } from '@trpc/server'
 import type { Clock } from '../../shared/clock.ts'
+import { passing } from '../../shared/iterate/passing.ts'
 import { toReadableStream } from '../../shared/iterate/web-streams.ts'
 import type { NodeRequest } from './context.ts'
 
@@ -22,21 +23,16 @@ export function limitBody(
   source: AsyncIterable<Uint8Array<ArrayBuffer>>,
   maxBytes: number,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return toReadableStream(limit(source, maxBytes))
-}
-
-async function* limit(source: AsyncIterable<Uint8Array<ArrayBuffer>>, maxBytes: number) {
   let bytes = 0
-  for await (const chunk of source) {
-    bytes += chunk.byteLength
-    if (bytes > maxBytes) {
-      throw new TRPCError({
-        code: 'PAYLOAD_TOO_LARGE',
-        message: `The body is longer than ${maxBytes} bytes, which is the limit.`,
-      })
-    }
-    yield chunk
-  }
+  const limited = passing(source, result => {
+    bytes += result.done ? 0 : result.value.byteLength
+    if (bytes <= maxBytes) return result
+    throw new TRPCError({
+      code: 'PAYLOAD_TOO_LARGE',
+      message: `The body is longer than ${maxBytes} bytes, which is the limit.`,
+    })
+  })
+  return toReadableStream(limited)
 }
 
 /** What a request of Node's brings. Fails with an `AbortError` when the client goes before all of it is here. */

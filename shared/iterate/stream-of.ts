@@ -2,6 +2,7 @@ import { isTrackedEnvelope, tracked } from '@trpc/server'
 import type { TrackedEnvelope } from '@trpc/server'
 import { z } from 'zod'
 import { SluiceError } from '../errors.ts'
+import { passing } from './passing.ts'
 
 export interface StreamOfOptions<R extends z.ZodType> {
   /** Schema of what the generator returns; left out, the return value is passed on unseen. */
@@ -50,28 +51,16 @@ function isAsyncIterable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 }
 
-async function* validated(
+function validated(
   source: AsyncIterable<unknown, unknown, undefined>,
   event: z.ZodType,
   returns: z.ZodType | undefined,
 ): AsyncGenerator<unknown, unknown, undefined> {
-  const iterator = source[Symbol.asyncIterator]()
-  let finished = false
-  try {
-    for (;;) {
-      const result = await iterator.next()
-      if (result.done) {
-        finished = true
-        return returns ? await parse(returns, result.value, 'returned') : result.value
-      }
-      const value = result.value
-      yield isTrackedEnvelope(value)
-        ? tracked(value[0], await parse(event, value[1], 'yielded'))
-        : await parse(event, value, 'yielded')
-    }
-  } finally {
-    if (!finished) await iterator.return?.()
-  }
+  return passing(source, async ({ done, value }) => {
+    if (done) return { done, value: returns ? await parse(returns, value, 'returned') : value }
+    if (!isTrackedEnvelope(value)) return { done: false, value: await parse(event, value, 'yielded') }
+    return { done: false, value: tracked(value[0], await parse(event, value[1], 'yielded')) }
+  })
 }
 
 async function parse(schema: z.ZodType, value: unknown, what: 'yielded' | 'returned'): Promise<unknown> {

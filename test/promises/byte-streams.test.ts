@@ -82,6 +82,10 @@ function createApp() {
       return 0
     }),
     unread: t.procedure.input(byteStream()).mutation(() => 'no need'),
+    declined: t.procedure.input(byteStream()).mutation(async ({ input }) => {
+      await input.cancel()
+      return 'no, thanks'
+    }),
     refused: t.procedure.input(byteStream()).mutation(() => {
       throw new TRPCError({ code: 'FORBIDDEN', message: 'not from you' })
     }),
@@ -287,6 +291,16 @@ test.each(hosts)('a procedure may answer before it has read everything, through 
     await expect(client.refused.mutate(new Uint8Array(10))).rejects.toThrow('not from you')
   }
   expect(app.errors).toEqual(Array(3).fill('not from you'))
+})
+
+test('a body that a procedure cancels before it has read of it is cancelled for the host, too', async () => {
+  await using app = await start('fetch')
+  const { source, stream } = createSource(20 * chunkBytes)
+  const headers = { 'content-type': 'application/octet-stream' }
+  const init = { method: 'POST', headers, body: stream, duplex: 'half' } as RequestInit
+  const response = await app.sluice.fetch(new Request(`${app.url}/declined`, init))
+  expect(await response.text()).toContain('no, thanks')
+  await eventually(() => source.cancelled)
 })
 
 test('who sends on and on after the answer is cut off', async () => {

@@ -2,7 +2,7 @@ import { isTrackedEnvelope, tracked } from '@trpc/server'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { closing } from '../../../shared/iterate/closing.ts'
-import { streamOf } from '../../../shared/iterate/stream-of.ts'
+import { streamOf, trackedStreamOf } from '../../../shared/iterate/stream-of.ts'
 import { fromReadableStream, toReadableStream } from '../../../shared/iterate/web-streams.ts'
 import { withSignal } from '../../../shared/iterate/with-signal.ts'
 
@@ -152,6 +152,44 @@ test('streamOf refuses a value and closes the source', async () => {
   expect(log).toEqual(['make 1', 'make 2', 'closed'])
   expect(() => streamOf(z.number()).parse([1])).toThrow('Expected an async iterable')
 })
+
+/** Has begun before anybody asks for a value, as a subscription to a topic has, or a cursor of a database. */
+function eager() {
+  const log: string[] = []
+  const over = { done: true, value: undefined } as const
+  let end = () => {}
+  const source: AsyncIterableIterator<never, undefined> = {
+    next: () => new Promise(resolve => (end = () => resolve(over))),
+    async return() {
+      log.push('closed')
+      end()
+      return over
+    },
+    [Symbol.asyncIterator]: () => source,
+  }
+  return { log, source }
+}
+
+test.each([
+  ['streamOf', streamOf(z.number())],
+  ['trackedStreamOf', trackedStreamOf(z.number())],
+])(
+  '%s closes its source for who leaves before the first value, and while one is waited for',
+  async (_, schema) => {
+    const unasked = eager()
+    const left = schema.parse(unasked.source)
+    await left.return(undefined)
+    expect(unasked.log).toEqual(['closed'])
+    expect(await left.next()).toEqual({ done: true, value: undefined })
+
+    const asked = eager()
+    const waited = schema.parse(asked.source)
+    const waiting = waited.next()
+    await waited.return(undefined)
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    expect(asked.log).toEqual(['closed'])
+  },
+)
 
 test('streamOf checks what is returned', async () => {
   const schema = streamOf(z.number(), { returns: z.string() })
