@@ -11,8 +11,8 @@ export interface WithSignalOptions {
  * something that never settles. So the `finally` of the generator that consumes it runs. Calling `return()` on such
  * a generator would not do it: the request waits in line behind the promise that never settles.
  *
- * The source's own `return()` is called and not awaited (it may be stuck behind the same promise); a failure of it
- * goes to the waiting `next()` if there is one, and is otherwise dropped with the source.
+ * The source's own `return()` is called and not awaited (it may be stuck behind the same promise); a failure of it is
+ * dropped with the source.
  *
  * @example
  * ```ts
@@ -39,13 +39,16 @@ export function withSignal<T>(
     ended = true
     signal?.removeEventListener('abort', onAbort)
   }
-  const letGo = () => {
-    // Not awaited, see above. An iterator that throws here has been told to stop, and nobody is left to hear it.
-    Promise.resolve(iterator.return?.()).catch(() => {})
+  const letGo = async () => {
+    try {
+      await iterator.return?.()
+    } catch {
+      // It has been told to stop, and nobody is left to hear how that went.
+    }
   }
   const onAbort = () => {
     finish()
-    letGo()
+    void letGo() // not awaited, see above
     if (options.onAbort === 'throw') waiting?.reject(signal?.reason)
     else waiting?.resolve({ done: true, value: undefined })
     waiting = null

@@ -23,6 +23,7 @@ function counter(last = Infinity) {
 }
 
 const never = () => new Promise<never>(() => {})
+const soon = () => new Promise(resolve => setImmediate(resolve))
 
 async function* stuck() {
   yield 1
@@ -104,6 +105,26 @@ test('withSignal throws the reason where that is asked for, also when aborted be
   await expect(waiting).rejects.toThrow('enough')
   await expect(iterator.next()).rejects.toThrow('enough')
   expect(await all(withSignal(counter().source, AbortSignal.abort()))).toEqual([])
+})
+
+test('withSignal ends its wait also where the source fails at once when it is told to stop', async () => {
+  const source: AsyncIterableIterator<number> = {
+    next: never,
+    return: () => {
+      throw new Error('it has never been open')
+    },
+    [Symbol.asyncIterator]: () => source,
+  }
+  for (const [onAbort, expected] of [
+    ['return', { value: { done: true, value: undefined } }],
+    ['throw', { reason: 'enough' }],
+  ] as const) {
+    const controller = new AbortController()
+    const waiting = withSignal(source, controller.signal, { onAbort }).next()
+    controller.abort('enough') // out of which nothing may come, or the process would end
+    const settled = await Promise.race([Promise.allSettled([waiting]), soon()])
+    expect(settled).toMatchObject([expected])
+  }
 })
 
 test('a ReadableStream asks its source for nothing before it is read, and closes it when cancelled', async () => {
