@@ -81,13 +81,17 @@ export function idempotent<Context extends object = object>(options: IdempotentO
       const owner = user ? digest(user(ctx as unknown as Context)) : ''
       const request = fingerprint(path, await getRawInput())
 
-      await using lease = await waitForTurn(store, log, clock, async () => {
-        const { started, last } = await readHistory(store, log)
+      const look = async () => {
+        const history = await readHistory(store, log)
+        const { started } = history
         if (started && started.owner !== owner) throw conflict(key, 'is of somebody else')
         if (started && started.request !== request) throw conflict(key, 'was used for something else')
-        return last?.at === 'done'
-      })
-      const { offset, last } = await readHistory(store, log)
+        return history
+      }
+      const isDone = async () => (await look()).last?.at === 'done'
+      await using lease = await waitForTurn(store, log, clock, isDone)
+      // Somebody else may have used the key before the lease was ours.
+      const { offset, last } = await look()
       // What next() would have answered; the marker is of types only.
       if (last?.at === 'done') return { ok: true, data: last.data, ctx } as unknown as ReturnType<typeof next>
       if (!lease) throw unknownOutcome(path, 'is still running')

@@ -135,6 +135,30 @@ test('a key that was used for something else, or by somebody else, is refused', 
   expect(app.ran).toEqual(['bob'])
 })
 
+test.each([
+  ['for something else', { to: 'eve' }, 'ann'],
+  ['by somebody else', { to: 'bob' }, 'eve'],
+])('so is one that was used %s just before it was our turn', async (_, input, user) => {
+  const clock = createFakeClock()
+  const store = memoryStore({ clock })
+  await using app = await start(clock, store)
+  const acquire = store.acquireLease.bind(store)
+  let proceed = () => {}
+  const acquiring = new Promise<void>(resolve => {
+    vi.spyOn(store, 'acquireLease').mockImplementationOnce(async (...lease) => {
+      resolve()
+      await new Promise<void>(go => (proceed = go))
+      return acquire(...lease)
+    })
+  })
+  const late = app.post('pay', input, 'k', user)
+  await acquiring // it has seen that nobody has used the key
+  expect(await app.post('pay', { to: 'bob' }, 'k')).toEqual(receipt(1))
+  proceed()
+  expect(await late).toBe('IDEMPOTENCY_CONFLICT')
+  expect(app.ran).toEqual(['bob'])
+})
+
 test('a batch is refused under one key, for which of its calls has run could not be told when some are sent again', async () => {
   await using app = await start()
   const client = createTRPCClient<typeof app.router>({
