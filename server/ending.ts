@@ -3,10 +3,6 @@ export class Ending {
   #reached = false
   #waiting: { readonly moment: Promise<void>; reach(): void } | null = null
 
-  get reached(): boolean {
-    return this.#reached
-  }
-
   reach(): void {
     this.#reached = true
     this.#waiting?.reach()

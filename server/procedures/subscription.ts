@@ -22,6 +22,7 @@ import { TRPCError } from '@trpc/server'
 import { isObservable, observableToAsyncIterable } from '@trpc/server/observable'
 import type { Clock } from '../../shared/clock.ts'
 import { isSluiceError, SluiceError } from '../../shared/errors.ts'
+import { isAsyncIterable } from '../../shared/iterate/async-iterable.ts'
 import { fromReadableStream } from '../../shared/iterate/web-streams.ts'
 import type { RequestId } from '../../shared/protocol/messages.ts'
 import { Ending } from '../ending.ts'
@@ -87,7 +88,7 @@ interface Opened {
   readonly position: string | null
 }
 
-export class Subscription implements AsyncDisposable, Holder, Ward, SinkOwner {
+export class Subscription implements Holder, Ward, SinkOwner {
   readonly #task: SubscriptionTask
   readonly #replies: Replies
   readonly #deps: SubscriptionDeps
@@ -171,11 +172,6 @@ export class Subscription implements AsyncDisposable, Holder, Ward, SinkOwner {
   /** Its consumer has taken so many events. Returns how many had been sent. */
   grant(events: number): number {
     return this.#replies.grant?.(events) ?? 0
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.stop()
-    await this.ended
   }
 
   sinkFailed(): void {
@@ -390,8 +386,4 @@ async function openAt(begins: Promise<string>, source: Source, feed: Feed | null
 
 const nothing: Source = {
   next: () => Promise.resolve({ done: true, value: undefined }),
-}
-
-function isAsyncIterable(value: unknown): value is AsyncIterable<unknown, unknown, undefined> {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 }

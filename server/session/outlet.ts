@@ -47,7 +47,7 @@ function hurryAll(): void {
   for (const outlet of outlets) outlet.hurry()
 }
 
-export class Outlet implements Disposable {
+export class Outlet {
   readonly #wire: Wire
   readonly #highWaterBytes: number
   readonly #counters: Counters
@@ -175,10 +175,6 @@ export class Outlet implements Disposable {
     this.#closed = true
     this.#reasons = 0
     this.#makeRoom()
-  }
-
-  [Symbol.dispose](): void {
-    this.close()
   }
 
   /** Returns whether it will be told when this is gone, as it must be before anybody waits for the network. */

@@ -16,7 +16,7 @@ import {
   type SubscriptionTask,
 } from '../procedures/subscription.ts'
 
-export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
+export class Subscriptions implements SubscriptionOwner {
   // Most connections have one: nothing is made for it.
   #only: Subscription | null = null
   #others: ById<Subscription> | null = null
@@ -99,9 +99,5 @@ export class Subscriptions implements AsyncDisposable, SubscriptionOwner {
 
   #find(id: RequestId): Subscription | undefined {
     return this.#only?.id === id ? this.#only : this.#others?.get(id)
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
   }
 }

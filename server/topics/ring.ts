@@ -28,10 +28,6 @@ export class Ring<T> {
     return this.#last - this.#count + 1
   }
 
-  get last(): Offset {
-    return this.#last
-  }
-
   /**
    * Adds the next item.
    *

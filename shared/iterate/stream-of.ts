@@ -2,6 +2,7 @@ import { isTrackedEnvelope, tracked } from '@trpc/server'
 import type { TrackedEnvelope } from '@trpc/server'
 import { z } from 'zod'
 import { SluiceError } from '../errors.ts'
+import { isAsyncIterable } from './async-iterable.ts'
 import { passing } from './passing.ts'
 
 export interface StreamOfOptions<R extends z.ZodType> {
@@ -45,10 +46,6 @@ export function trackedStreamOf<E extends z.ZodType, R extends z.ZodType = z.Zod
   return z.custom<In>(isAsyncIterable, 'Expected an async iterable').transform(source => {
     return validated(source, event, options.returns) as Out
   })
-}
-
-function isAsyncIterable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 }
 
 function validated(
