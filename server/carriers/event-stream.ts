@@ -113,6 +113,10 @@ export class EventStream implements Replies, Disposable {
     return this.#outlet?.room ?? null
   }
 
+  get outgoing(): Outlet | null {
+    return this.#outlet
+  }
+
   [Symbol.dispose](): void {
     this.#pulse?.[Symbol.dispose]()
     this.#emitTimer?.cancel()

@@ -15,6 +15,7 @@ import type { NodeRequest, NodeResponse } from './context.ts'
 import { acceptsGzip } from './gzip.ts'
 import type { HostListener, PlainHeaders, ResponseHost, ResponseWire } from './host.ts'
 import type { HttpDeps } from './http.ts'
+import { takenBytes } from './taken-bytes.ts'
 
 export class NodeHost implements ResponseHost {
   readonly req: NodeRequest
@@ -202,13 +203,6 @@ class SocketWire implements ResponseWire {
     this.#corked = false
     this.#socket.uncork()
   }
-}
-
-/** What a socket has passed on to the kernel: the pieces that it is done with, and what of the next one has left. */
-function takenBytes(socket: Socket): number {
-  // Of no stable interface; where it is missing, a piece counts once it is done with.
-  const { _handle: handle } = socket as { _handle?: { readonly writeQueueSize?: number } | null }
-  return socket.bytesWritten - socket.writableLength - (handle?.writeQueueSize ?? 0)
 }
 
 function end(res: NodeResponse, isDraining: () => boolean): void {

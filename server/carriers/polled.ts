@@ -57,6 +57,10 @@ export class Polled implements Replies {
     return this.#replies.room
   }
 
+  get outgoing(): Replies['outgoing'] {
+    return this.#replies.outgoing
+  }
+
   get capacity(): number {
     return this.#replies.capacity
   }

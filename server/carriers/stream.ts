@@ -264,6 +264,9 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
       get bufferedBytes() {
         return wire.bufferedBytes
       },
+      get takenBytes() {
+        return wire.takenBytes
+      },
     }
     const outlet = new Outlet(messages, outletHighWater, counters)
     const writer = new MessageWriter(outlet, () => encodings.json, encodings, desk, this)

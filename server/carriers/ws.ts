@@ -11,6 +11,7 @@ import { WebSocket } from 'ws'
 import type { SluiceErrorCode } from '../../shared/errors.ts'
 import { join } from '../session/wire.ts'
 import type { DuplexWire, Packed, Packing, WireListener } from '../session/wire.ts'
+import { takenBytes } from './taken-bytes.ts'
 
 export class WebSocketWire implements DuplexWire {
   readonly #socket: WebSocket
@@ -41,6 +42,10 @@ export class WebSocketWire implements DuplexWire {
 
   get bufferedBytes(): number {
     return this.#socket.bufferedAmount
+  }
+
+  get takenBytes(): number {
+    return takenBytes(this.#tcp)
   }
 
   listen(listener: WireListener): void {

@@ -1,6 +1,7 @@
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import type { Lag } from '../../shared/items.ts'
 import type { Batch } from '../topics/batch.ts'
+import type { Outgoing } from '../topics/sink.ts'
 
 export type { Batch }
 
@@ -47,6 +48,9 @@ export interface Replies {
 
   /** Null while the connection takes more; else a promise that settles when it does again, or is gone. */
   readonly room: Promise<void> | null
+
+  /** What the network has to take before there is room; null, or left out, where it is not the network that waits. */
+  readonly outgoing?: Outgoing | null | undefined
 
   /** How many events it takes now, while there is room: `push` brings no more. `Infinity` where nobody counts. */
   readonly capacity: number

@@ -265,7 +265,7 @@ export class Subscription implements Holder, Ward, SinkOwner {
         // Once, and not until there is room: who has waited has its turn, or a flood of large events would always
         // be first again.
         const { room } = this.#replies
-        if (room) await (signal ? roomUnder(signal, room, this.#deps.clock) : room)
+        if (room) await (signal ? roomUnder(signal, room, this.#replies.outgoing, this.#deps.clock) : room)
         if (this.#stopped) return
         const result = await source.next()
         if (this.#stopped) return

@@ -44,6 +44,10 @@ export class TopicSink implements Sink<unknown> {
     return this.#replies.room
   }
 
+  get outgoing(): Replies['outgoing'] {
+    return this.#replies.outgoing
+  }
+
   get capacity(): number {
     return this.#replies.capacity
   }

@@ -149,6 +149,11 @@ export class Answers implements Replies {
     return room && credit ? Promise.all([room, credit]).then(() => {}) : (room ?? credit)
   }
 
+  get outgoing(): Outlet | null {
+    const { outlet } = this.#writer
+    return outlet.room ? outlet : null
+  }
+
   get capacity(): number {
     return this.#credits?.left ?? Infinity
   }

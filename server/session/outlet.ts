@@ -168,6 +168,11 @@ export class Outlet {
     return this.#wire.bufferedBytes + this.#unwrittenBytes
   }
 
+  /** Bytes that the network has taken, in a count of its own. */
+  get takenBytes(): number {
+    return this.#wire.takenBytes
+  }
+
   /** Lets all who wait go on; the connection is gone, or about to be. Does not close the wire. */
   close(): void {
     if (this.#closed) return

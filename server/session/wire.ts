@@ -35,6 +35,8 @@ export interface Wire {
   write(packed: readonly Packed[], gone?: () => void): void
   /** Bytes handed over that the network has not taken yet, the carrier's own framing included. */
   readonly bufferedBytes: number
+  /** Bytes that it has taken, in a count of its own: what matters is whether it grows. */
+  readonly takenBytes: number
 }
 
 /** What a session hears of its peer. */

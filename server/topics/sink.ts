@@ -14,12 +14,22 @@ export interface Sink<Item> {
   readonly signal?: AbortSignal | undefined
   /** Null while there is room for more; else a promise that settles when there is again, or nobody wants more. */
   readonly room: Promise<void> | null
+  /** What there has to leave before there is room; null, or left out, where it waits for something else. */
+  readonly outgoing?: Outgoing | null | undefined
   /** How many items it takes while there is room; left out by those who take any batch. */
   readonly capacity?: number
   /** Told, before anything is pushed, whom to ask how far behind it is. */
   readonly fedBy?: (feeding: Feeding) => void
   /** Where to count what becomes of the events; left out by those who do not. */
   readonly tally?: Tally
+}
+
+/** What lies before the network of a connection: by it, who takes slowly is told from who takes nothing. */
+export interface Outgoing {
+  /** How many bytes wait. */
+  readonly bufferedBytes: number
+  /** How many have left, in a count of its own: what matters is whether it grows. */
+  readonly takenBytes: number
 }
 
 /** One who is being pushed to. */

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../shared/clock.ts'
 import { SluiceError } from '../../shared/errors.ts'
-import { settlesWithin } from '../grace.ts'
+import type { Outgoing } from './sink.ts'
 import type { WhenSlow } from './when-slow.ts'
 
 /** One that is asked item by item, as far as its policy goes. */
@@ -33,17 +33,27 @@ export function unlimitStall(signal: AbortSignal, one: Slowed): void {
  * Waits for room as long as those may whose items are asked for by this signal. @throws SluiceError `STALLED`, unless it
  * was aborted meanwhile: who has left does not stall.
  */
-export function roomUnder(signal: AbortSignal, room: Promise<void>, clock: Clock): Promise<void> {
+export function roomUnder(
+  signal: AbortSignal,
+  room: Promise<void>,
+  outgoing: Outgoing | null | undefined,
+  clock: Clock,
+): Promise<void> {
   const afterMs = Math.min(...Array.from(slowed.get(signal) ?? [], limitOf))
   if (afterMs === Infinity) return room
-  return roomWithin(room, afterMs, clock).catch((stalled: unknown) => {
+  return roomWithin(room, outgoing, afterMs, clock).catch((stalled: unknown) => {
     if (!signal.aborted) throw stalled
   })
 }
 
-/** Waits for room as long as this one may. @throws SluiceError `STALLED` when there was none by then. */
-export function roomFor(one: Slowed, room: Promise<void>, clock: Clock): Promise<void> {
-  return roomWithin(room, limitOf(one), clock)
+/** Waits for room as long as this one may. @throws SluiceError `STALLED` when nothing was taken for so long. */
+export function roomFor(
+  one: Slowed,
+  room: Promise<void>,
+  outgoing: Outgoing | null | undefined,
+  clock: Clock,
+): Promise<void> {
+  return roomWithin(room, outgoing, limitOf(one), clock)
 }
 
 /** In milliseconds; Infinity where it may wait for ever. */
@@ -51,9 +61,39 @@ function limitOf({ whenSlow }: Slowed): number {
   return whenSlow !== 'wait' && whenSlow.policy === 'disconnect' ? whenSlow.afterMs : Infinity
 }
 
-async function roomWithin(room: Promise<void>, afterMs: number, clock: Clock): Promise<void> {
+/** How often it is looked at within that time whether something was taken: so it may be exceeded by as much. */
+const looks = 4
+
+function roomWithin(
+  room: Promise<void>,
+  outgoing: Outgoing | null | undefined,
+  afterMs: number,
+  clock: Clock,
+): Promise<void> {
   if (afterMs === Infinity) return room
-  if (await settlesWithin(room, afterMs, clock)) return
+  // Up to the last byte that waits now: what comes later is others', for who waits sends nothing.
+  const last = outgoing ? outgoing.takenBytes + outgoing.bufferedBytes : 0
+  const takenNow = () => Math.min(outgoing?.takenBytes ?? 0, last)
+  return new Promise((resolve, reject) => {
+    let taken = takenNow()
+    let looksInVain = 0
+    const look = () => {
+      const before = taken
+      taken = takenNow()
+      looksInVain = taken > before ? 0 : looksInVain + 1
+      if (looksInVain === looks) reject(stalled(afterMs))
+      else timer = clock.after(afterMs / looks, look)
+    }
+    let timer = clock.after(afterMs / looks, look)
+    const settled = () => {
+      timer.cancel()
+      resolve()
+    }
+    room.then(settled, settled)
+  })
+}
+
+function stalled(afterMs: number): SluiceError {
   const message = `The client has taken nothing for ${afterMs} ms. Resume with the last cursor.`
-  throw new SluiceError('STALLED', message, { data: { afterMs } })
+  return new SluiceError('STALLED', message, { data: { afterMs } })
 }

@@ -13,8 +13,9 @@ export type WhenSlow<Event> =
   /** A reader that is more than `maxLag` events behind loses the oldest of them, and is told so by a `Gap`. */
   | { readonly policy: 'drop-oldest'; readonly maxLag: number }
   /**
-   * A connection that takes nothing for so long, in milliseconds, ends the subscription with a `STALLED` error. Where
-   * a generator of the application's passes the events on, `subscribe` must have been given its procedure's `signal`.
+   * A connection that takes nothing for so long, in milliseconds (and up to a quarter longer), ends the subscription with
+   * a `STALLED` error; one that takes slowly does not. Where a generator of the application's passes the events on,
+   * `subscribe` must have been given its procedure's `signal`.
    */
   | { readonly policy: 'disconnect'; readonly afterMs: number }
 

@@ -18,6 +18,7 @@ function createWire() {
     get bufferedBytes() {
       return queue.reduce((sum, { bytes }) => sum + bytes, 0)
     },
+    takenBytes: 0,
   }
   const take = (frames: number) => queue.splice(0, frames).forEach(({ gone }) => gone?.())
   return { wire, sent, take, writes: () => writes, callbacks: () => queue.filter(({ gone }) => gone).length }
@@ -167,6 +168,7 @@ describe('outlet', () => {
       get bufferedBytes() {
         return wire.bufferedBytes
       },
+      takenBytes: 0,
     }
     const outlet = new Outlet(framed, bytes + 1, createCounters())
     if (before) outlet.send('x'.repeat(before))

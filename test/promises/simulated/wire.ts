@@ -5,6 +5,7 @@ export class SimulatedWire implements Wire {
   readonly packing: Packing
   /** The most that has ever waited here, in bytes. */
   peak = 0
+  takenBytes = 0
   stalled = false
   #waiting: { bytes: Buffer; readonly gone: (() => void) | undefined }[] = []
   #waitingBytes = 0
@@ -40,6 +41,7 @@ export class SimulatedWire implements Wire {
       const arrived = first.bytes.subarray(0, left)
       left -= arrived.length
       this.#waitingBytes -= arrived.length
+      this.takenBytes += arrived.length
       first.bytes = first.bytes.subarray(arrived.length)
       if (first.bytes.length === 0) this.#waiting.shift()
       // The sender hears of it before the receiver acts upon it, or after: here it is before.

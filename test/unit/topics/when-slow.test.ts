@@ -64,6 +64,28 @@ test('a connection that takes nothing ends the subscription after its time, and 
   expect(await ended).toMatchObject({ thrown: { code: 'STALLED' } })
 })
 
+test('a connection that takes some of what waits has its time anew, and what others send on it does not count', async () => {
+  const { clock, topic } = prices()
+  const stream = topic.subscribe('all', { whenSlow: { policy: 'disconnect', afterMs: 1000 } })
+  const outgoing = { bufferedBytes: 100, takenBytes: 40 }
+  const ended = new Promise(resolve =>
+    feedOf(stream)?.({ push: () => {}, room: new Promise(() => {}), outgoing, ended: resolve }),
+  )
+  const isRunning = async () => (await Promise.race([ended, 'running'])) === 'running'
+  await clock.advance(900)
+  outgoing.takenBytes = 139
+  await clock.advance(900)
+  expect(await isRunning()).toBe(true)
+  outgoing.takenBytes = 140 // the last of them, which is seen at the next look, a quarter of its time later at the most
+  for (let ms = 1_800; ms < 2_999; ms++) {
+    await clock.advance(1)
+    outgoing.takenBytes += 10
+  }
+  expect(await isRunning()).toBe(true)
+  await clock.advance(1)
+  expect(await ended).toMatchObject({ thrown: { code: 'STALLED' } })
+})
+
 test('what a reader does not get because it was slow is counted by its policy', async () => {
   const { topic, publish } = prices()
   const tally = createTally()
