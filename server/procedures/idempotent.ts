@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto'
 import { experimental_standaloneMiddleware } from '@trpc/server'
 import { systemClock, type Clock } from '../../shared/clock.ts'
 import { quote, SluiceError } from '../../shared/errors.ts'
+import { watchNextChange } from '../stores/next-change.ts'
 import type { Store } from '../stores/store.ts'
 import { packPayload, unpackPayload } from '../topics/payload.ts'
 import { Lease } from '../topics/runs/lease.ts'
@@ -46,9 +47,6 @@ interface History {
 
 /** A sign of life of the server that runs it, renewed while it does, in milliseconds. */
 const leaseMs = 10_000
-
-/** How often who waits looks, if the store does not tell: it does when something was written. */
-const lookEveryMs = 1_000
 
 /** How long the same key in flight is waited for, in milliseconds. */
 const maxWaitMs = 60_000
@@ -136,21 +134,10 @@ async function waitForTurn(
     // One that is lost in the middle, to a store that cannot be reached, shows when the end is to be written.
     const lease = await Lease.acquire({ store, name: log, owner, ttlMs: leaseMs, clock, onLost: () => {} })
     if (lease) return lease
-    await nextChange(store, log, clock)
+    using change = watchNextChange(store, log, clock)
+    await change.heard
   }
   return null
-}
-
-function nextChange(store: Store, log: string, clock: Clock): Promise<void> {
-  return new Promise(resolve => {
-    const done = () => {
-      stop()
-      timer.cancel()
-      resolve()
-    }
-    const stop = store.watch(log, done) // first, for it may throw
-    const timer = clock.after(lookEveryMs, done)
-  })
 }
 
 async function readHistory(store: Store, log: string): Promise<History> {

@@ -7,6 +7,7 @@ import { isSluiceError, quote, SluiceError, toError } from '../../../shared/erro
 import { isRunEnd, isSluiceItem } from '../../../shared/items.ts'
 import type { Fold, RunEnd, RunOutcome } from '../../../shared/items.ts'
 import { memoryStore } from '../../stores/memory.ts'
+import { watchNextChange } from '../../stores/next-change.ts'
 import type { Store } from '../../stores/store.ts'
 import { checkTopicName, Log } from '../log.ts'
 import { Logs } from '../logs.ts'
@@ -99,15 +100,8 @@ export class Runs {
     const log = new Log(this.#store, this.#topic, id).name
     const controller = new AbortController()
     // The lease comes before the log: a run that can be seen has an owner, or has lost it.
-    const lease = await Lease.acquire({
-      store: this.#store,
-      name: log,
-      owner: randomUUID(),
-      ttlMs: this.#leaseMs,
-      clock: this.#clock,
-      onLost: () => controller.abort('lost' satisfies AbortReason),
-    })
-    if (!lease) return { id } // it is at work, here or elsewhere
+    const lease = await this.#leaseUnlessThereIs(log, controller)
+    if (!lease) return { id } // it is at work, here or elsewhere, or has been
     try {
       await this.#forgetWish(id) // of an earlier run: nobody can want to stop this one before it can be seen
       const start = { payload: packRecord(['start', input]), at: this.#clock.now() }
@@ -154,6 +148,26 @@ export class Runs {
     if (!state) throw this.#notFound(id)
     const { startedAt, end } = state
     return end ? { id, startedAt, endedAt: end.at, ...end.outcome } : { id, startedAt, status: 'running' }
+  }
+
+  /** Null for a run that can be seen. Who has the lease of one that cannot is about to start it, and may fail to. */
+  async #leaseUnlessThereIs(log: string, controller: AbortController): Promise<Lease | null> {
+    const acquire = () =>
+      Lease.acquire({
+        store: this.#store,
+        name: log,
+        owner: randomUUID(),
+        ttlMs: this.#leaseMs,
+        clock: this.#clock,
+        onLost: () => controller.abort('lost' satisfies AbortReason),
+      })
+    for (;;) {
+      const lease = await acquire()
+      if (lease) return lease
+      using change = watchNextChange(this.#store, log, this.#clock)
+      if (await this.#store.describe(log)) return null
+      await change.heard
+    }
   }
 
   async #work(

@@ -78,6 +78,39 @@ test('starting the same id twice runs once', async () => {
   expect(runs).toBe(1)
 })
 
+test('who starts a run that somebody is about to start is answered when there is one, and starts it if the other cannot', async () => {
+  const clock = createFakeClock()
+  const store = memoryStore({ clock })
+  const [here, there] = [setUp(speak, { store, clock }), setUp(speak, { store, clock })]
+  const append = store.append.bind(store)
+  let proceed = (_ends: 'well' | 'badly') => {}
+  const start = (id: string) => {
+    const appending = new Promise<void>(begun => {
+      vi.spyOn(store, 'append').mockImplementationOnce(async (...started) => {
+        begun()
+        const ends = await new Promise<'well' | 'badly'>(resolve => (proceed = resolve))
+        if (ends === 'badly') throw new Error('The store is away.')
+        return append(...started)
+      })
+    })
+    return { first: here.caller.start({ id, input: { words } }), appending }
+  }
+  for (const ends of ['well', 'badly'] as const) {
+    const { first, appending } = start(ends)
+    await appending
+    let answered = false
+    const second = there.caller.start({ id: ends, input: { words } }).finally(() => (answered = true))
+    await clock.advance(2_000)
+    expect(answered).toBe(false)
+    proceed(ends)
+    if (ends === 'well') expect(await first).toEqual({ id: ends })
+    else await expect(first).rejects.toThrow('The store is away.')
+    await clock.advance(2_000)
+    expect(await second).toEqual({ id: ends })
+    expect(await all(await there.caller.attach({ id: ends }))).toEqual([...words, finished])
+  }
+})
+
 test('a viewer resumes by cursor; one with a fold gets a single state and the end', async () => {
   const { caller } = setUp(speak)
   await caller.start({ id: 'one', input: { words } })
