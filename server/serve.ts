@@ -79,11 +79,11 @@ export async function serve<TRouter extends AnyTRPCRouter>(
   }
 }
 
-function createServer(sluice: InnerSluice, { requestHeadMs, requestMs }: Limits): http.Server {
+function createServer(sluice: InnerSluice, { requestHeadMs }: Limits): http.Server {
   const server = http.createServer(
     {
-      headersTimeout: Math.min(requestHeadMs, requestMs),
-      requestTimeout: requestMs,
+      headersTimeout: requestHeadMs,
+      requestTimeout: 0, // which is for us to keep (limits.requestMs), on every host
       connectionsCheckingInterval: Math.min(requestHeadMs / 2, 5_000),
     },
     sluice.node,

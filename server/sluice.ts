@@ -8,6 +8,7 @@ import { codecsByName, type Format } from '../shared/codec/codec.ts'
 import { withTransformed } from '../shared/codec/json.ts'
 import { systemClock, type Clock } from '../shared/clock.ts'
 import { addressOfSocket, type AddressOf } from './carriers/address.ts'
+import { Arrivals } from './carriers/arrivals.ts'
 import { contextMaker, type CreateContext, type NodeRequest } from './carriers/context.ts'
 import { createFetchHandler, type FetchHandler } from './carriers/fetch.ts'
 import type { HttpDeps } from './carriers/http.ts'
@@ -207,6 +208,7 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     outletHighWater: limits.outletHighWater,
     maxBodyBytes: limits.maxBodyBytes,
     maxStreamBytes: limits.maxStreamBytes ?? limits.maxBodyBytes,
+    arrivals: new Arrivals(limits.requestMs, clock, () => refused('SILENT_PEER')),
     gzip: compression?.http && deflater ? new Gzip(deflater) : null,
     adapter: { allowBatching, allowMethodOverride, batching, maxBatchSize, middleware, responseMeta },
   }

@@ -245,7 +245,7 @@ export const errorTable = {
     close: 4508,
     trpc: 'TIMEOUT',
     retry: 'resume',
-    help: 'Nothing was heard from the other side for too long. Connect again and resume.',
+    help: 'Nothing was heard from the other side for too long, or a request did not arrive as a whole in time (limits.requestMs). Connect again and resume.',
   },
   STALLED: {
     status: 408,

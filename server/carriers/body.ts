@@ -57,6 +57,16 @@ export function discardBody(req: NodeRequest, clock: Clock): void {
   if (req.closed) return
   req.on('error', () => {}) // nobody reads it any more
   req.resume()
-  const timer = clock.after(lingerMs, () => req.destroy())
+  const timer = clock.after(lingerMs, () => cutOff(req, noError))
   req.once('close', () => timer.cancel())
+}
+
+/** RFC 9113 7: of HTTP/2, where only the stream is cut off, and told why. */
+export const noError = 0x00
+export const cancelled = 0x08
+
+/** Takes no more of a request: an HTTP/1.1 connection ends with it. */
+export function cutOff(req: NodeRequest, code: typeof noError | typeof cancelled): void {
+  if ('stream' in req) req.stream.close(code)
+  else req.destroy()
 }

@@ -48,19 +48,19 @@ function delegate(req: Request, deps: HttpDeps): Promise<Response> {
     ...adapter,
     router: deps.observers.over(deps.desk.routerForAdapters, req),
     endpoint: deps.basePath,
-    req: withLimit(req, isStream ? deps.maxStreamBytes : deps.maxBodyBytes),
+    req: withLimit(req, isStream ? deps.maxStreamBytes : deps.maxBodyBytes, deps),
     createContext: async ({ resHeaders, info }) => deps.createContext({ req, resHeaders, info }),
-    onError: errorListener(deps, req, req.signal),
+    onError: errorListener(deps, req, () => req.signal.aborted),
   })
 }
 
 /** The same request with a bounded body, which is read from the original when somebody reads it, and not before. */
-function withLimit(req: Request, maxBytes: number): Request {
+function withLimit(req: Request, maxBytes: number, { arrivals }: HttpDeps): Request {
   if (!req.body) return req
   const { url, method, headers, signal } = req
   // Not every host ends the body of a request that is aborted.
   const source = withSignal(fromReadableStream(req.body), signal, { onAbort: 'throw' })
-  const body = limitBody(source, maxBytes)
+  const body = limitBody(arrivals.inTime(source), maxBytes)
   // The type of the DOM does not know yet that a body of unknown length has to say so.
   return new Request(url, { method, headers, signal, body, duplex: 'half' } as RequestInit)
 }
@@ -83,7 +83,7 @@ function toHost(req: Request, resolve: (response: Response) => void, deps: HttpD
     },
     refusal: null,
     createContext: info => deps.createContext({ req, resHeaders, info }),
-    readBody: () => withLimit(req, deps.maxBodyBytes).text(),
+    readBody: () => withLimit(req, deps.maxBodyBytes, deps).text(),
     open(status, headers) {
       const { wire, body } = createBody(deps.outletHighWater, () => gone.abort())
       resolve(new Response(body, { status, headers: withOwn(new Headers(headers)) }))

@@ -12,6 +12,7 @@ import { isAbortError, type Origin } from '../procedures/present-error.ts'
 import type { Admission } from '../session/admission.ts'
 import type { Connection } from '../session/connections.ts'
 import type { AddressOf } from './address.ts'
+import type { Arrivals } from './arrivals.ts'
 import type { CreateContext, NodeRequest } from './context.ts'
 import { refuse, type ResponseHost } from './host.ts'
 import type { Gzip } from './gzip.ts'
@@ -31,6 +32,8 @@ export interface HttpDeps extends SseDeps, StreamDeps {
   readonly basePath: string
   readonly maxBodyBytes: number
   readonly maxStreamBytes: number
+  /** Of bodies. */
+  readonly arrivals: Arrivals
   /** Compresses streamed responses; null where that is off. Of `sluice.node` only. */
   readonly gzip: Gzip | null
   isDraining(): boolean
@@ -46,10 +49,10 @@ export interface Ways {
   host(): Promise<ResponseHost>
 }
 
-/** What tRPC's adapters tell of errors. Of one who has left in the middle of a request, an abort is none. */
-export function errorListener({ desk }: HttpDeps, req: NodeRequest | Request, gone: AbortSignal) {
+/** What tRPC's adapters tell of errors. Of one who is not listened to any more, an abort is none. */
+export function errorListener({ desk }: HttpDeps, req: NodeRequest | Request, isGone: () => boolean) {
   return ({ error, ...origin }: Omit<Origin, 'req'> & { readonly error: TRPCError }): void => {
-    if (!gone.aborted || !isAbortError(error)) desk.report(error, { ...origin, req })
+    if (!isGone() || !isAbortError(error)) desk.report(error, { ...origin, req })
   }
 }
 

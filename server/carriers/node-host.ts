@@ -24,6 +24,8 @@ export class NodeHost implements ResponseHost {
   readonly #deps: HttpDeps
   #left = false
   #listener: HostListener | null = null
+  /** Whoever reads a client that is gone waits for ever. */
+  #stopReading: (() => void) | null = null
   /** Null until somebody wants a signal: most do not, and each is 800 B with its listener (Node 20). */
   #gone: AbortController | null = null
 
@@ -55,11 +57,20 @@ export class NodeHost implements ResponseHost {
   }
 
   readBody(): Promise<string> {
-    return incomingMessageToRequest(this.req, this.#res, { maxBodySize: this.#deps.maxBodyBytes }).text()
+    const { maxBodyBytes } = this.#deps
+    const request = incomingMessageToRequest(this.req, this.#res, { maxBodySize: maxBodyBytes })
+    return new Promise((resolve, reject) => {
+      this.#stopReading = () => reject(abortError())
+      const done = () => (this.#stopReading = null)
+      request.text().then(resolve, reject).finally(done)
+      if (this.#left) this.#stopReading()
+    })
   }
 
   open(status: number, plain: Headers | PlainHeaders): ResponseWire {
     const { gzip, isDraining } = this.#deps
+    // It was answered for being too slow, and what more is said goes nowhere.
+    if (this.#res.headersSent) return new WholeWire(this.#res, isDraining)
     const headers = gzip ? new Headers(plain) : plain
     const compresses = gzip && headers instanceof Headers && isToBeGzipped(this.req, this.#res, headers)
     writeHead(this.#res, status, headers, isDraining())
@@ -76,8 +87,13 @@ export class NodeHost implements ResponseHost {
   #leave(): void {
     this.#left = true
     this.#gone?.abort()
+    this.#stopReading?.()
     this.#listener?.gone()
   }
+}
+
+function abortError(): Error {
+  return new DOMException('The client has gone in the middle of its request.', 'AbortError')
 }
 
 /** A write to a peer that has just left; the close event tells of it. */

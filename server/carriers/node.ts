@@ -9,6 +9,7 @@ import type { NodeRequest, NodeResponse } from './context.ts'
 import { answer, errorListener, type HttpDeps } from './http.ts'
 import { pathBelow, type RequestHead } from './request.ts'
 import type { ResponseHost } from './host.ts'
+import { expectBody } from './node-arrival.ts'
 import { NodeHost, sendElsewhere } from './node-host.ts'
 
 /** Connect's signature: a request that is not below the base path goes to `next`, where there is one. */
@@ -25,6 +26,7 @@ export function createNodeHandler(deps: HttpDeps): NodeHandler {
     const url = toUrl(req)
     const below = url && pathBelow(deps.basePath, url.pathname)
     if (url && below === null && next) return next()
+    expectBody(req, res, deps)
     // The slash in front keeps what lies beside the base from being taken for a procedure of that name.
     const path = below ?? url?.pathname ?? ''
     const head = url && below !== null ? toHead(req, url, path) : null
@@ -70,7 +72,8 @@ async function feed(req: NodeRequest, res: NodeResponse, head: RequestHead, deps
     path: head.path,
     error: host.refusal,
     createContext: async ({ info }) => host.createContext(info),
-    onError: errorListener(deps, req, host.gone),
+    // One who was too slow has been answered, and may yet be there.
+    onError: errorListener(deps, req, () => host.gone.aborted || res.headersSent),
   })
   host.respond(response.status, response.headers, await response.text())
   discardBody(req, deps.clock)

@@ -53,7 +53,9 @@ export class SseConnection
   /** Both null until the head is sent. */
   #outlet: Outlet | null = null
   #wire: ResponseWire | null = null
-  /** True when there was an answer without a stream. */
+  /** True when the request did not arrive in time: there is to be an answer without a stream. */
+  #late = false
+  /** True when there was one. */
   #failed = false
   #over = false
 
@@ -123,6 +125,7 @@ export class SseConnection
   open(): Outlet {
     const info = this.#info
     if (!info) throw new SluiceError('INTERNAL', 'The head of a response was to be sent twice.')
+    if (this.#late) throw new SluiceError('SILENT_PEER', 'The request did not arrive.')
     this.#info = null
     this.#wire = openEventStream(this.#host, this.#deps, { ctx: this.#ctx, info, errors: [] })
     this.#outlet = new Outlet(this.#wire, this.#deps.outletHighWater, this.#deps.counters)
@@ -169,6 +172,7 @@ export class SseConnection
         // The answer is a stream with an error in it: its status will not tell.
         countRefusal(this.#deps.counters, thrown.code)
       }
+      this.#late = thrown instanceof TRPCError && thrown.code === 'TIMEOUT'
       throw thrown
     }
   }

@@ -82,8 +82,15 @@ export const Limits = z.strictObject({
    */
   requestHeadMs: ms.default(10_000),
   /**
-   * How long a request may take to arrive as a whole, in milliseconds; 60 s. Then it is answered with 408 and cut. Of
-   * `serve` only: where the server is yours, so is its `requestTimeout`.
+   * How long a request may take to arrive as a whole once its head is here, in milliseconds; 60 s, on every host. Then
+   * it is answered with 408 (`SILENT_PEER`), unless its response has begun, and cut off: over HTTP/1.1 with its
+   * connection, over HTTP/2 alone. A `requestTimeout` of your server's own that is shorter comes first, and is not
+   * counted.
+   *
+   * It counts until all has arrived. A procedure that reads the body as a stream holds its client back while it does
+   * something else, and that time counts as well: what is stored slowly needs more of it. `sluice.fetch` sees what is
+   * read and not what has arrived: there it counts from the first reading to the last, and who reads nothing is not
+   * late.
    */
   requestMs: ms.default(60_000),
 })
@@ -104,4 +111,5 @@ export const stockLimits: z.input<typeof Limits> = {
   maxConnectionsPerAddress: unlimited,
   helloMs: unlimited,
   idleMs: unlimited,
+  requestMs: unlimited,
 }

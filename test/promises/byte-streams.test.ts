@@ -4,6 +4,8 @@
  * other, and who leaves is noticed.
  */
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { constants } from 'node:http2'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createTRPCClient } from '@trpc/client'
@@ -11,13 +13,14 @@ import { initTRPC, TRPCError } from '@trpc/server'
 import { octetInputParser } from '@trpc/server/http'
 import { iterate, sluiceLink } from 'trpc-sluice/client'
 import { byteStream, serve, type SluiceOptions } from 'trpc-sluice/server'
-import { Scope, fromReadableStream, toReadableStream, withSignal } from 'trpc-sluice/shared'
+import { Scope, fromReadableStream, toReadableStream, withSignal, type Clock } from 'trpc-sluice/shared'
 import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { connectHttp2 } from '../interop/support/http2-client.ts'
 import { RawTcp } from '../interop/support/raw-tcp.ts'
 import { startSecureServer } from '../interop/support/secure-server.ts'
 import { eventually } from '../kit/deadline.ts'
+import { createFakeClock } from '../kit/fake-clock.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -120,6 +123,7 @@ const hosts = ['node', 'fetch'] as const
 async function start(
   host: (typeof hosts)[number] = 'node',
   limits: SluiceOptions<App['router']>['limits'] = {},
+  clock?: Clock,
 ) {
   const scope = new Scope()
   const app = createApp()
@@ -129,6 +133,7 @@ async function start(
     port: 0,
     host: '127.0.0.1',
     limits: { maxStreamBytes, ...limits },
+    clock,
     onError: ({ error }) => errors.push(error.message),
   })
   scope.defer(() => served.close())
@@ -318,6 +323,45 @@ test('who sends on and on after the answer is cut off', async () => {
   clearInterval(sending)
   expect(app.errors).toEqual([])
 })
+
+test('who sends on and on after the answer, over HTTP/2, has its stream closed', async () => {
+  await using app = await start()
+  await using server = await startSecureServer(app.sluice)
+  using client = await connectHttp2(server)
+  const upload = client.session.request({
+    ':path': '/unread',
+    ':method': 'POST',
+    'content-type': 'application/octet-stream',
+  })
+  const closed = once(upload, 'close')
+  const sending = setInterval(() => upload.write('x'), 5)
+  expect(await upload.setEncoding('utf8').toArray()).toEqual(['{"result":{"data":"no need"}}'])
+  await closed
+  clearInterval(sending)
+  expect(upload.rstCode).toBe(constants.NGHTTP2_NO_ERROR)
+  expect(client.session.closed).toBe(false)
+  expect(app.errors).toEqual([])
+})
+
+test.each(hosts)(
+  'who is held back for longer than a request may take is refused, through sluice.%s',
+  async host => {
+    const clock = createFakeClock()
+    await using app = await start(host, {}, clock)
+    const tooLate = expect(app.connect().read.mutate(createSource(maxStreamBytes).stream)).rejects
+    const refused = tooLate.toMatchObject({
+      data: { code: 'TIMEOUT', httpStatus: 408, sluice: { code: 'SILENT_PEER' } },
+    })
+    await eventually(() => app.reading.bytes > 0)
+    await clock.advance(60_000)
+    // Through fetch, where nothing tells how much has arrived, it is by reading on that the procedure learns of it.
+    if (host === 'node') await refused
+    app.reading.open()
+    await refused
+    await eventually(() => app.reading.cleanedUp)
+    expect(app.sluice.stats().refusals).toEqual({ SILENT_PEER: 1 })
+  },
+)
 
 test('a subscription may return a ReadableStream, which waits for its reader and is cancelled when he leaves', async () => {
   await using app = await start()

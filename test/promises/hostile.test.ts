@@ -4,32 +4,16 @@
  */
 import { once } from 'node:events'
 import http2 from 'node:http2'
-import type { AddressInfo } from 'node:net'
 import superjson from 'superjson'
 import { describe, expect, test } from 'vitest'
 import { eventually } from '../kit/deadline.ts'
-import { Http2Client } from '../interop/support/http2-client.ts'
 import { RawResponse } from '../interop/support/raw-http.ts'
 import { RawTcp } from '../interop/support/raw-tcp.ts'
 import { RawWebSocket } from '../interop/support/raw-websocket.ts'
+import { startHttp2 } from './support/front.ts'
 import { createRouter, deep, keys, post, query, startWithNeighbours } from './support/neighbours.ts'
 
 type App = Awaited<ReturnType<typeof startWithNeighbours>>
-
-/** HTTP/2 in front of an application that has HTTP/1.1 already. */
-async function startHttp2(app: App) {
-  const server = http2.createServer(app.sluice.node)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  return {
-    client: new Http2Client(session),
-    async [Symbol.asyncDispose]() {
-      session.destroy()
-      await new Promise(resolve => server.close(resolve))
-    },
-  }
-}
 
 /** What a stream says first: that it is open, or why it is not. */
 async function overStream(url: string, request?: typeof post & { readonly body: string }): Promise<string> {

@@ -2,7 +2,8 @@
 import { initTRPC, type TRPCDataTransformer } from '@trpc/server'
 import { z } from 'zod'
 import { expect } from 'vitest'
-import { serve, type SluiceOptions } from 'trpc-sluice/server'
+import { byteStream, serve, type SluiceOptions } from 'trpc-sluice/server'
+import { fromReadableStream } from 'trpc-sluice/shared'
 import { eventually } from '../../kit/deadline.ts'
 import { RawResponse } from '../../interop/support/raw-http.ts'
 import { RawWebSocket } from '../../interop/support/raw-websocket.ts'
@@ -22,6 +23,11 @@ export function createRouter(config: { transformer?: TRPCDataTransformer } = {})
     }),
     echo: t.procedure.input(z.unknown()).query(({ input }) => input),
     save: t.procedure.input(z.unknown()).mutation(({ input }) => input),
+    upload: t.procedure.input(byteStream()).mutation(async ({ input }) => {
+      let bytes = 0
+      for await (const chunk of fromReadableStream(input)) bytes += chunk.byteLength
+      return bytes
+    }),
     params: t.procedure.query(({ ctx }) => ctx.params),
   })
 }
