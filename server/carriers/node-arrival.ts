@@ -16,6 +16,8 @@ export function expectBody(req: NodeRequest, res: NodeResponse, deps: HttpDeps):
     if (!hasArrived(req)) refuse(req, res, deps)
   })
   req.on('close', () => arrival.unlink())
+  // Node lets one that breaks off end as if it were whole.
+  if ('stream' in req) req.on('aborted', () => req.destroy())
 }
 
 function bringsBody(req: NodeRequest): boolean {

@@ -282,6 +282,23 @@ test('who does not take the answer, either, is cut off without it', async () => 
   await app.settle(mutation)
 })
 
+test.each([
+  ['with its stream', (stream: http2.ClientHttp2Stream) => stream.destroy()],
+  ['with its connection', (stream: http2.ClientHttp2Stream) => stream.session?.destroy()],
+])('a body that breaks off over HTTP/2 %s is not taken for a whole one', async (_, breakOff) => {
+  await using app = await start()
+  await using server = await startHttp2(app)
+  const [mutation] = Object.values(kinds) as [Kind]
+  const stream = requestOver(server.client, mutation)
+  await app.waitsFor(mutation)
+  breakOff(stream)
+  await using another = await startHttp2(app)
+  await another.client.ask('/echo')
+  await another.client.ask('/echo')
+  expect(app.ended.filter(({ path }) => path === 'save')).toEqual([])
+  expect(app.refusals()).toEqual({})
+})
+
 describe('through sluice.fetch', () => {
   test.each(Object.entries(kinds))('the body of %s that does not come is not waited for', async (_, kind) => {
     await using app = await start()
