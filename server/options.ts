@@ -93,7 +93,10 @@ interface BaseOptions<TRouter extends AnyTRPCRouter> {
   readonly allowBatching?: boolean
   /** @deprecated tRPC's older word for `allowBatching`. */
   readonly batching?: { readonly enabled: boolean }
-  /** The longest batch, in tRPC's word; default: `limits.maxBatchLength`. A longer one is refused as bad input. */
+  /**
+   * The longest batch, in tRPC's word; default: `limits.maxBatchLength`. A longer one is refused in tRPC's words, by
+   * `BATCH_TOO_LONG`.
+   */
   readonly maxBatchSize?: number
   /** A Connect middleware that runs before each HTTP request, such as `cors()`; Node only. */
   readonly middleware?: AdapterOptions['middleware']

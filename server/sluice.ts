@@ -12,6 +12,7 @@ import { Arrivals } from './carriers/arrivals.ts'
 import { contextMaker, type CreateContext, type NodeRequest } from './carriers/context.ts'
 import { createFetchHandler, type FetchHandler } from './carriers/fetch.ts'
 import type { HttpDeps } from './carriers/http.ts'
+import { Malformed } from './carriers/malformed.ts'
 import { createNodeHandler, type NodeHandler } from './carriers/node.ts'
 import { normalizeBasePath } from './carriers/request.ts'
 import { createUpgradeHandler, type UpgradeHandler } from './carriers/upgrade.ts'
@@ -193,7 +194,8 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
   }
   const responseMeta = options.responseMeta as ResponseMetaFn<AnyTRPCRouter> | undefined
   const { allowBatching, allowMethodOverride = false, batching, middleware } = options
-  const { maxBatchSize = limits.maxBatchLength } = options
+  const { maxBatchSize, maxBatchSize: longest = limits.maxBatchLength } = options
+  const malformed = new Malformed(counters)
   const http: HttpDeps = {
     ...subscription,
     connections,
@@ -210,7 +212,17 @@ export function buildSluice<TRouter extends AnyTRPCRouter>(options: SluiceOption
     maxStreamBytes: limits.maxStreamBytes ?? limits.maxBodyBytes,
     arrivals: new Arrivals(limits.requestMs, clock, () => refused('SILENT_PEER')),
     gzip: compression?.http && deflater ? new Gzip(deflater) : null,
-    adapter: { allowBatching, allowMethodOverride, batching, maxBatchSize, middleware, responseMeta },
+    maxBatchSize,
+    malformed,
+    routerForAdapters: malformed.over(desk.routerForAdapters),
+    adapter: {
+      allowBatching,
+      allowMethodOverride,
+      batching,
+      maxBatchSize: longest,
+      middleware,
+      responseMeta,
+    },
   }
 
   const reception = { codecs, makeContext }

@@ -49,7 +49,7 @@ export const errorTable = {
     close: 4400,
     trpc: 'BAD_REQUEST',
     retry: 'never',
-    help: 'Send fewer messages in one frame, or raise limits.maxBatchLength on the server.',
+    help: 'Send fewer messages in one frame, or calls in one HTTP request, or raise limits.maxBatchLength on the server.',
   },
   CONFLICT: {
     status: 409,

@@ -46,7 +46,7 @@ function delegate(req: Request, deps: HttpDeps): Promise<Response> {
   const isStream = isByteStream(req.method, req.headers.get('content-type'))
   return fetchRequestHandler({
     ...adapter,
-    router: deps.observers.over(deps.desk.routerForAdapters, req),
+    router: deps.observers.over(deps.routerForAdapters, req),
     endpoint: deps.basePath,
     req: withLimit(req, isStream ? deps.maxStreamBytes : deps.maxBodyBytes, deps),
     createContext: async ({ resHeaders, info }) => deps.createContext({ req, resHeaders, info }),

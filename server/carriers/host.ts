@@ -99,9 +99,9 @@ export function refuse(
   host: ResponseHost,
   error: SluiceError | TRPCError,
   deps: StreamingDeps,
-  path?: string,
+  about: Partial<Pick<Origin, 'path' | 'type'>> = {},
 ): void {
-  const shape = presentRefusal(host, error, deps, path)
+  const shape = presentRefusal(host, error, deps, about)
   const passes = isSluiceError(error) && errorTable[error.code].retry !== 'never'
   const more: Record<string, string> = passes ? { 'retry-after': String(retryAfterSeconds) } : {}
   respondWithError(host, deps.desk, shape, more)
@@ -112,9 +112,9 @@ export function presentRefusal(
   host: ResponseHost,
   error: SluiceError | TRPCError,
   { desk }: StreamingDeps,
-  path?: string,
+  about: Partial<Pick<Origin, 'path' | 'type'>> = {},
 ): TRPCErrorShape {
-  return desk.present(toTRPCError(error), originOf(host, path))
+  return desk.present(toTRPCError(error), { ...originOf(host), ...about })
 }
 
 /** Answers with an error in place of a stream; one that cannot be encoded is reported, and replaced by one that can. */
@@ -137,8 +137,8 @@ export function respondWithError(
   host.respond(typeof status === 'number' ? status : 500, headers, body)
 }
 
-function originOf({ req }: ResponseHost, path?: string): Origin {
-  return { req, type: 'subscription', path, input: undefined, ctx: undefined }
+function originOf({ req }: ResponseHost): Origin {
+  return { req, type: 'subscription', path: undefined, input: undefined, ctx: undefined }
 }
 
 function addHeaders(headers: Headers, more: ResponseMeta['headers']): void {

@@ -8,15 +8,17 @@ import type { AnyTRPCRouter, TRPCError } from '@trpc/server'
 import { errorTable, SluiceError } from '../../shared/errors.ts'
 import { countRefusal } from '../observe/counters.ts'
 import { idempotencyKeyHeader, withIdempotencyKey } from '../procedures/idempotency-key.ts'
-import { isAbortError, type Origin } from '../procedures/present-error.ts'
+import { isAbortError, toTRPCError, type Origin } from '../procedures/present-error.ts'
 import type { Admission } from '../session/admission.ts'
 import type { Connection } from '../session/connections.ts'
+import { checkBatchLength, tooLongForStock } from '../session/task.ts'
 import type { AddressOf } from './address.ts'
 import type { Arrivals } from './arrivals.ts'
 import type { CreateContext, NodeRequest } from './context.ts'
 import { refuse, type ResponseHost } from './host.ts'
 import type { Gzip } from './gzip.ts'
-import { findSubscription, pathsOf, type RequestHead } from './request.ts'
+import type { Malformed } from './malformed.ts'
+import { batchLengthOf, findSubscription, isMalformed, pathsOf, type RequestHead } from './request.ts'
 import { SseConnection, turnAway, type SseDeps } from './sse.ts'
 import { asksForStream, StreamConnection, type StreamDeps } from './stream.ts'
 
@@ -36,6 +38,11 @@ export interface HttpDeps extends SseDeps, StreamDeps {
   readonly arrivals: Arrivals
   /** Compresses streamed responses; null where that is off. Of `sluice.node` only. */
   readonly gzip: Gzip | null
+  /** The longest batch, by tRPC's option of that name. */
+  readonly maxBatchSize: number | undefined
+  readonly malformed: Malformed
+  /** The router as tRPC's adapters are to have it. */
+  readonly routerForAdapters: AnyTRPCRouter
   isDraining(): boolean
   readonly admission: Admission
   readonly addressOf: AddressOf
@@ -50,14 +57,20 @@ export interface Ways {
 }
 
 /** What tRPC's adapters tell of errors. Of one who is not listened to any more, an abort is none. */
-export function errorListener({ desk }: HttpDeps, req: NodeRequest | Request, isGone: () => boolean) {
+export function errorListener(
+  { desk, malformed }: HttpDeps,
+  req: NodeRequest | Request,
+  isGone: () => boolean,
+) {
   return ({ error, ...origin }: Omit<Origin, 'req'> & { readonly error: TRPCError }): void => {
+    malformed.look(error)
     if (!isGone() || !isAbortError(error)) desk.report(error, { ...origin, req })
   }
 }
 
 export async function answer(head: RequestHead | null, ways: Ways, deps: HttpDeps): Promise<void> {
-  if (head && asksForStream(head)) {
+  if (!head) return ways.delegate()
+  if (asksForStream(head)) {
     const host = await ways.host()
     const draining = new SluiceError('DRAINING', 'This server is going away. Connect again.')
     admit(host, deps, {
@@ -66,14 +79,34 @@ export async function answer(head: RequestHead | null, ways: Ways, deps: HttpDep
     })
     return
   }
-  const request = head && (await findSubscription(deps.desk.router, head))
-  if (!request) return head ? withKeyOf(head, ways.delegate, deps) : ways.delegate()
+  const request = await findSubscription(deps.desk.router, head)
+  if (!request) return answerCalls(head, ways, deps)
   const host = await ways.host()
   admit(host, deps, {
     path: request.path,
     turnAway: () => turnAway(request, host, deps),
     open: () => new SseConnection(request, host, deps),
   })
+}
+
+/** By tRPC's adapters. */
+async function answerCalls(head: RequestHead, ways: Ways, deps: HttpDeps): Promise<void> {
+  const error = tooLong(head, deps)
+  if (error) return refuse(await ways.host(), error, deps, { type: 'unknown' })
+  if (isMalformed(head)) countRefusal(deps.counters, 'MESSAGE_INVALID')
+  await withKeyOf(head, ways.delegate, deps)
+}
+
+/** Why there are too many calls in a request for tRPC's adapters; null if there are not. */
+function tooLong(head: RequestHead, { counters, limits, maxBatchSize }: HttpDeps): TRPCError | null {
+  try {
+    const length = batchLengthOf(head)
+    if (maxBatchSize === undefined) checkBatchLength(length, limits.maxBatchLength, counters)
+    else checkBatchLength(length, maxBatchSize, counters, tooLongForStock)
+    return null
+  } catch (thrown) {
+    return toTRPCError(thrown)
+  }
 }
 
 /** Its header is the key of all that it asks for. */
@@ -99,7 +132,7 @@ function admit(host: ResponseHost, deps: HttpDeps, { path, turnAway, open }: App
   const crowded = deps.admission.refusal(address)
   if (crowded) {
     countRefusal(deps.counters, crowded)
-    return refuse(host, new SluiceError(crowded, `No room: ${errorTable[crowded].help}`), deps, path)
+    return refuse(host, new SluiceError(crowded, `No room: ${errorTable[crowded].help}`), deps, { path })
   }
   deps.connections.add(open(), address)
 }

@@ -2,18 +2,25 @@ import { TRPCError } from '@trpc/server'
 import type { AnyTRPCRouter } from '@trpc/server'
 import type { RequestHead } from './request.ts'
 
+/** Whose input it is. */
+interface InputOwner {
+  readBody(): Promise<string>
+  /** It cannot be read; one that is refused by a limit is no such input. */
+  inputInvalid(): void
+}
+
 /** The input of a request, read when a parser asks for it, and once. */
 export class RawInput {
   readonly #router: AnyTRPCRouter
-  readonly #body: { readBody(): Promise<string> }
+  readonly #owner: InputOwner
   /** Null when it has been read: it is not needed any more. */
   #head: RequestHead | null
   #reading: Promise<unknown> | null = null
   #value: unknown = undefined
 
-  constructor(head: RequestHead, router: AnyTRPCRouter, body: { readBody(): Promise<string> }) {
+  constructor(head: RequestHead, router: AnyTRPCRouter, owner: InputOwner) {
     this.#router = router
-    this.#body = body
+    this.#owner = owner
     this.#head = head
   }
 
@@ -33,13 +40,22 @@ export class RawInput {
 
   async #read({ method, url }: RequestHead): Promise<unknown> {
     try {
-      const json = method === 'GET' ? url.searchParams.get('input') : await this.#body.readBody()
-      if (json) this.#value = this.#router._def._config.transformer.input.deserialize(JSON.parse(json))
+      const json = method === 'GET' ? url.searchParams.get('input') : await this.#owner.readBody()
+      if (json) this.#value = this.#parse(json)
       return this.#value
     } catch (cause) {
       if (cause instanceof TRPCError) throw cause
       const message = cause instanceof Error ? cause.message : 'Invalid input'
       throw new TRPCError({ code: 'BAD_REQUEST', message, cause })
+    }
+  }
+
+  #parse(json: string): unknown {
+    try {
+      return this.#router._def._config.transformer.input.deserialize(JSON.parse(json))
+    } catch (cause) {
+      if (!(cause instanceof TRPCError)) this.#owner.inputInvalid()
+      throw cause
     }
   }
 }

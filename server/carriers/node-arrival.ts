@@ -2,7 +2,7 @@
 import { toTRPCError } from '../procedures/present-error.ts'
 import { cancelled, cutOff, noError } from './body.ts'
 import type { NodeRequest, NodeResponse } from './context.ts'
-import { respondWithError } from './host.ts'
+import { refuse as reply } from './host.ts'
 import type { HttpDeps } from './http.ts'
 import { NodeHost } from './node-host.ts'
 
@@ -42,8 +42,7 @@ function refuse(req: NodeRequest, res: NodeResponse, deps: HttpDeps): void {
     // Else its end would be taken for the end of the body.
     req.destroy()
   } else res.shouldKeepAlive = false
-  const origin = { req, type: 'unknown' as const, path: undefined, input: undefined, ctx: undefined }
-  respondWithError(new NodeHost(req, res, deps), deps.desk, deps.desk.present(error, origin))
+  reply(new NodeHost(req, res, deps), error, deps, { type: 'unknown' })
   // Not before the answer has been sent: a stream is closed once.
   if ('stream' in res) res.stream.once('finish', () => res.stream.close(noError))
   const timer = deps.clock.after(lingerMs, () => cutOff(req, cancelled))

@@ -24,6 +24,8 @@ export function createNodeHandler(deps: HttpDeps): NodeHandler {
     if (deps.isDraining()) sendElsewhere(res)
     res.on('finish', countTooLarge)
     const url = toUrl(req)
+    // tRPC's adapter says so.
+    if (!url) countRefusal(deps.counters, 'MESSAGE_INVALID')
     const below = url && pathBelow(deps.basePath, url.pathname)
     if (url && below === null && next) return next()
     expectBody(req, res, deps)
@@ -44,13 +46,13 @@ export function createNodeHandler(deps: HttpDeps): NodeHandler {
 function delegate(req: NodeRequest, res: NodeResponse, path: string, deps: HttpDeps): Promise<void> {
   return nodeHTTPRequestHandler({
     ...deps.adapter,
-    router: deps.observers.over(deps.desk.routerForAdapters, req),
+    router: deps.observers.over(deps.routerForAdapters, req),
     maxBodySize: deps.maxBodyBytes,
     req,
     res,
     path,
     createContext: async ({ info }) => deps.createContext({ req, res, info }),
-    onError: ({ error, ...origin }) => void deps.desk.report(error, { ...origin, req }),
+    onError: errorListener(deps, req, () => false),
   })
 }
 
@@ -67,7 +69,7 @@ async function feed(req: NodeRequest, res: NodeResponse, head: RequestHead, deps
   } as RequestInit) // which the DOM's types do not know to have a `duplex`
   const response = await resolveResponse({
     ...adapter,
-    router: deps.observers.over(deps.desk.routerForAdapters, req),
+    router: deps.observers.over(deps.routerForAdapters, req),
     req: request,
     path: head.path,
     error: host.refusal,

@@ -63,6 +63,35 @@ export async function findSubscription(
   }
 }
 
+/** Whether the path or the params in a URL cannot be read: tRPC's adapter meets the same and says so. */
+export function isMalformed(head: RequestHead): boolean {
+  const { method, path, url } = head
+  if (decode(path) === null) return true
+  const params = url.searchParams.get('connectionParams')
+  if (params === null || method === 'HEAD' || !hasJsonInput(head)) return false
+  try {
+    parseConnectionParamsFromString(params)
+    return false
+  } catch {
+    return true // in whichever way
+  }
+}
+
+/** How many calls a request is, as tRPC counts them. */
+export function batchLengthOf(head: RequestHead): number {
+  const { method, path, url } = head
+  const isBatch = method !== 'HEAD' && url.searchParams.get('batch') === '1' && hasJsonInput(head)
+  return isBatch ? (decode(path)?.split(',').length ?? 1) : 1
+}
+
+function decode(path: string): string | null {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return null // no UTF-8
+  }
+}
+
 /** The procedures that a request asks for, taken apart as tRPC does; none if it is malformed, and refused there. */
 export function pathsOf(router: AnyTRPCRouter, { url, path }: RequestHead): string[] {
   try {

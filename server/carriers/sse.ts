@@ -177,6 +177,10 @@ export class SseConnection
     }
   }
 
+  inputInvalid(): void {
+    countRefusal(this.#deps.counters, 'MESSAGE_INVALID')
+  }
+
   #end(): void {
     this.#stream[Symbol.dispose]()
     this.#openIfSilent()
@@ -256,8 +260,8 @@ export function turnAway(request: SubscriptionRequest, host: ResponseHost, deps:
   const error = new SluiceError('DRAINING', 'This server is going away. Connect again.')
   const isEventSource = head.header('accept')?.includes('text/event-stream') ?? false
   if (!isEventSource || negotiate(head.url.searchParams).position)
-    return refuse(host, error, deps, request.path)
-  const shape = presentRefusal(host, error, deps, request.path)
+    return refuse(host, error, deps, { path: request.path })
+  const shape = presentRefusal(host, error, deps, { path: request.path })
   const wire = host.open(200, new Headers(sseHeaders))
   const outlet = new Outlet(wire, deps.outletHighWater, deps.counters)
   using stream = new EventStream(deps, noExtensions, {

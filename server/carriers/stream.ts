@@ -14,6 +14,7 @@ import type { RequestId } from '../../shared/protocol/messages.ts'
 import { negotiate, type Extensions } from '../../shared/protocol/negotiate.ts'
 import { formatSseControl, formatSseData, sseEvent } from '../../shared/protocol/sse.ts'
 import { streamPath } from '../../shared/protocol/stream.ts'
+import { countInvalid } from '../observe/counters.ts'
 import { findProcedure } from '../procedures/call.ts'
 import { toTRPCError, type Origin } from '../procedures/present-error.ts'
 import { Answers, MessageWriter, type Correspondent } from '../session/answers.ts'
@@ -192,7 +193,7 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
       checkBatchLength(subscriptions.length, this.deps.limits.maxBatchLength, this.deps.counters)
       return {
         messages: subscriptions.map(message => this.#parse(message)),
-        connectionParams: parseConnectionParamsFromUnknown(connectionParams ?? null),
+        connectionParams: this.#parseParams(connectionParams),
         holdMs,
       }
     } catch (cause) {
@@ -211,6 +212,10 @@ export class StreamConnection implements Caller, Connection, Correspondent, Host
       if (this.#over) this.#giveUp()
       promise.then(resolve, reject)
     })
+  }
+
+  #parseParams(params: unknown): TRPCRequestInfo['connectionParams'] {
+    return countInvalid(this.deps.counters, () => parseConnectionParamsFromUnknown(params ?? null))
   }
 
   #parse(message: unknown): Asked | Malformed {

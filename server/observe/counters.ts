@@ -55,6 +55,16 @@ export function countRefusal(counters: Counters, code: SluiceErrorCode): void {
   counters.refusals[code] = (counters.refusals[code] ?? 0) + 1
 }
 
+/** Has a parser read what a stranger has sent, and counts what it throws for. */
+export function countInvalid<T>(counters: Counters, parse: () => T): T {
+  try {
+    return parse()
+  } catch (thrown) {
+    countRefusal(counters, 'MESSAGE_INVALID')
+    throw thrown
+  }
+}
+
 export function countRunning({ running }: Counters, path: string, by: 1 | -1): void {
   running.set(path, (running.get(path) ?? 0) + by)
 }

@@ -57,7 +57,7 @@ export interface SluiceStats {
   readonly refused: number
   /**
    * The same by the code of the error table that says why: connections turned away or cut off, messages and inputs
-   * that broke a limit. A code that has not occurred is missing.
+   * that broke a limit, or could not be read. A code that has not occurred is missing.
    */
   readonly refusals: Readonly<Refusals>
   /**

@@ -9,7 +9,7 @@ import { countRefusal, type Counters } from '../observe/counters.ts'
 import type { ErrorDesk } from '../procedures/present-error.ts'
 import { parseIncoming, type Incoming } from './incoming.ts'
 import type { Limits } from './limits.ts'
-import { checkBatchLength } from './task.ts'
+import { checkBatchLength, tooLongForStock } from './task.ts'
 
 /** How a session reads. */
 export interface FrameDeps {
@@ -55,9 +55,7 @@ export function parseMessages(
   extensions: Extensions,
   { limits, maxBatchSize, counters }: FrameDeps,
 ): Incoming[] {
-  if (maxBatchSize !== undefined && messages.length > maxBatchSize) {
-    throw new TRPCError({ code: 'BAD_REQUEST', message: 'Batch call exceeds maximum size' })
-  }
+  if (maxBatchSize !== undefined) checkBatchLength(messages.length, maxBatchSize, counters, tooLongForStock)
   checkBatchLength(messages.length, limits.maxBatchLength, counters)
   return messages.map(message => parseIncoming(message, transformer, extensions))
 }

@@ -22,8 +22,8 @@ export const Limits = z.strictObject({
    */
   maxStreamBytes: bytes.optional(),
   /**
-   * Messages in one WebSocket frame, or calls in one HTTP batch; 1,000. A longer frame is answered with the error
-   * `BATCH_TOO_LONG`, and none of it is carried out; a longer HTTP batch with tRPC's own error.
+   * Messages in one WebSocket frame, or calls in one HTTP batch; 1,000. A longer one is answered with the error
+   * `BATCH_TOO_LONG`, and none of it is carried out. See the option `maxBatchSize` as well.
    */
   maxBatchLength: count.default(1_000),
   /**

@@ -9,7 +9,7 @@ import { errorTable, type SluiceErrorCode } from '../../shared/errors.ts'
 import { ping, pong } from '../../shared/protocol/messages.ts'
 import type { Extensions } from '../../shared/protocol/negotiate.ts'
 import { Ending } from '../ending.ts'
-import { countRefusal } from '../observe/counters.ts'
+import { countInvalid, countRefusal } from '../observe/counters.ts'
 import { settlesWithin } from '../grace.ts'
 import { Waiting } from '../rota.ts'
 import type { Origin } from '../procedures/present-error.ts'
@@ -265,7 +265,7 @@ export class Session
   /** Never rejects: what fails is told. */
   async #renew(hello: unknown): Promise<void> {
     try {
-      await this.#identity.renew(parseHello(hello))
+      await this.#identity.renew(countInvalid(this.deps.counters, () => parseHello(hello)))
     } catch (thrown) {
       this.tellOfNone(thrown)
       return
@@ -308,7 +308,7 @@ export class Session
     this.deps.idleWatch.active(this)
     const { context } = this.#identity
     if (!context) {
-      this.#identity.greet(() => readConnectionParams(this.deps.encoder, frame))
+      this.#identity.greet(() => countInvalid(counters, () => readConnectionParams(this.deps.encoder, frame)))
       return
     }
     const messages = this.#read(frame)

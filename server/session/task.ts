@@ -108,11 +108,21 @@ export class Task implements SubscriptionTask {
   }
 }
 
-/** @throws TRPCError `BAD_REQUEST`, by `BATCH_TOO_LONG`. */
-export function checkBatchLength(length: number, limit: number, counters: Counters): void {
+/** What tRPC says of a batch that is longer than its own option allows. */
+export const tooLongForStock = 'Batch call exceeds maximum size'
+
+/**
+ * @param message for who is to be told in other words.
+ * @throws TRPCError `BAD_REQUEST`, by `BATCH_TOO_LONG`.
+ */
+export function checkBatchLength(
+  length: number,
+  limit: number,
+  counters: Counters,
+  message = `A batch of ${length} messages is longer than ${limit}, which is the limit.`,
+): void {
   if (length <= limit) return
   countRefusal(counters, 'BATCH_TOO_LONG')
-  const message = `A batch of ${length} messages is longer than ${limit}, which is the limit.`
   const cause = new SluiceError('BATCH_TOO_LONG', message, { data: { limit } })
   throw new TRPCError({ code: 'BAD_REQUEST', message, cause })
 }

@@ -4,8 +4,10 @@
  */
 import { once } from 'node:events'
 import http2 from 'node:http2'
+import { initTRPC } from '@trpc/server'
 import superjson from 'superjson'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { eventually } from '../kit/deadline.ts'
 import { RawResponse } from '../interop/support/raw-http.ts'
 import { RawTcp } from '../interop/support/raw-tcp.ts'
@@ -183,6 +185,13 @@ describe('connection params', () => {
       const [answer = ''] = await socket.count(1)
       return answer
     },
+    async 'a renewal'(app, params) {
+      await using socket = await RawWebSocket.open(`${app.url}?sluice=1`)
+      socket.send(`{"method":"connectionParams","data":${params}}`)
+      socket.send(query(1, undefined, 'params'))
+      const [answer = ''] = await socket.count(1)
+      return answer
+    },
     'a call': async (app, params) =>
       (await fetch(`${app.url}/params?connectionParams=${encodeURIComponent(params)}`)).text(),
     'a stream': (app, params) =>
@@ -203,9 +212,11 @@ describe('connection params', () => {
 
   test.each(Object.entries(say))('of %s that are no text by name are refused', async (name, ask) => {
     await using app = await start()
+    let refused = 0
     for (const params of ['1', '"x"', '[]', '{"a":1}', '{"a":{"b":"c"}}', '{', deep(1_000)]) {
       const expected = name !== 'a WebSocket' || params !== '{' ? /"error"|serialized-error/ : /PARSE_ERROR/
       expect(await ask(app, params), params).toMatch(expected)
+      expect(app.refusals(), params).toEqual({ MESSAGE_INVALID: ++refused })
     }
     await app.calm()
   })
@@ -213,11 +224,13 @@ describe('connection params', () => {
 
 test('a stream of many with a list that is none, or too long, is refused; what is wrong in it costs only itself', async () => {
   await using app = await start()
-  for (const body of ['', '{', '[]', '1', '{"subscriptions":{}}', '{"subscriptions":[],"holdMs":-1}']) {
+  const bodies = ['', '{', '[]', '1', '{"subscriptions":{}}', '{"subscriptions":[],"holdMs":-1}']
+  for (const body of bodies) {
     expect(await overStreamOfMany(app.url, body), body).toMatch(/"error".*"code":"(BAD_REQUEST|PARSE_ERROR)"/)
   }
   const many = Array.from({ length: 10_000 }, (_, id) => subscription(null, id))
   expect(await overStreamOfMany(app.url, JSON.stringify({ subscriptions: many }))).toContain('BATCH_TOO_LONG')
+  expect(app.refusals()).toEqual({ MESSAGE_INVALID: bodies.length, BATCH_TOO_LONG: 1 })
   const odd = [
     null,
     1,
@@ -238,22 +251,61 @@ test('a stream of many with a list that is none, or too long, is refused; what i
   await app.calm()
 })
 
-test('bytes that are no UTF-8 in a URL or a body end nothing but their request', async () => {
-  await using app = await start()
-  for (const head of [
-    'GET /%ff%fe HTTP/1.1',
-    'GET /echo?input=%ff HTTP/1.1',
-    'GET /quiet?input=%c3%28 HTTP/1.1',
-    'GET /quiet?connectionParams=%ff HTTP/1.1',
-    'POST /save HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2',
-    'POST /quiet HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2',
-  ]) {
+const noUtf8 = Uint8Array.from([0xc3, 0x28])
+const json = 'Content-Type: application/json\r\nContent-Length: 2'
+const params = 'connectionParams=%ff'
+
+test.each([
+  ['the path of a call', 'GET /%ff%fe HTTP/1.1'],
+  ['the input of a call', 'GET /echo?input=%ff HTTP/1.1'],
+  ['the input of a batch', 'GET /echo,echo,echo?batch=1&input=%ff HTTP/1.1'],
+  ['the input of a stream', 'GET /quiet?input=%c3%28 HTTP/1.1'],
+  ['the params of a call', `GET /echo?${params} HTTP/1.1`],
+  ['the params of a stream', `GET /quiet?${params} HTTP/1.1`],
+  ['the body of a call', `POST /save HTTP/1.1\r\n${json}`],
+  ['the body of a batch', `POST /save,save?batch=1 HTTP/1.1\r\n${json}`],
+  ['the body of a stream', `POST /quiet HTTP/1.1\r\n${json}`],
+  ['the body of a stream of many', `POST /:stream?sluice=1 HTTP/1.1\r\n${json}`],
+])(
+  'bytes that are no UTF-8 as %s are refused, counted, and end nothing but their request',
+  async (_, head) => {
+    await using app = await start()
     using tcp = await RawTcp.open(app.port)
     tcp.write(`${head}\r\nHost: localhost\r\n\r\n`)
-    tcp.write(Uint8Array.from([0xc3, 0x28]))
-    await eventually(() => /HTTP\/1.1 4|serialized-error/.test(tcp.received.toString('latin1')))
-  }
+    if (head.startsWith('POST')) tcp.write(noUtf8)
+    await eventually(() => /^HTTP\/1.1 [45]|serialized-error/.test(tcp.received.toString('latin1')))
+    expect(app.refusals()).toEqual({ MESSAGE_INVALID: 1 })
+    await app.calm()
+  },
+)
+
+const noUrl = '{"json":"x","meta":{"values":["URL"]}}'
+const noBigint = '{"json":"x","meta":{"values":["bigint"]}}'
+
+test.each([
+  ['a call', 'save', noUrl],
+  ['a batch', 'save,save?batch=1', `{"0":${noBigint},"1":{"json":1}}`],
+  ['a stream', 'quiet', noUrl],
+])('input that the transformer does not take, of %s, is counted once', async (_, path, body) => {
+  await using app = await start({ router: createRouter({ transformer: superjson }) })
+  const answers = [
+    await overStream(`${app.url}/${path}`, { ...post, body }),
+    await throughFetch(app, path, body),
+  ]
+  for (const answer of answers) expect(answer).toMatch(/BAD_REQUEST|connected/)
+  await eventually(() => app.refusals().MESSAGE_INVALID === 2)
   await app.calm()
+  expect(app.refusals()).toEqual({ MESSAGE_INVALID: 2 })
+})
+
+test('a call that fails by itself is no refusal', async () => {
+  const t = initTRPC.create()
+  const fails = t.procedure.input(z.number()).query(() => JSON.parse('{') as unknown)
+  const { numbers, quiet } = createRouter()._def.record
+  await using app = await start({ router: t.router({ fails, numbers, quiet }) })
+  expect((await fetch(`${app.url}/fails?input=1`)).status).toBe(500)
+  expect((await fetch(`${app.url}/fails?input=%22x%22`)).status).toBe(400)
+  expect(app.refusals()).toEqual({})
 })
 
 test('1,000 streams of one HTTP/2 connection, opened and reset at once, leave nothing behind', async () => {

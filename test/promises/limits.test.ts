@@ -11,7 +11,7 @@ import { RawResponse } from '../interop/support/raw-http.ts'
 import { frame, RawTcp, upgradeHead } from '../interop/support/raw-tcp.ts'
 import { messagesIn, postStream } from '../interop/support/raw-stream.ts'
 import { RawWebSocket } from '../interop/support/raw-websocket.ts'
-import { deep, deepQuery, keys, query, router, startWithNeighbours } from './support/neighbours.ts'
+import { deep, deepQuery, keys, post, query, router, startWithNeighbours } from './support/neighbours.ts'
 
 describe('messages per second', () => {
   const limits = { messagesPerSecond: 10, maxMessageBurst: 20 }
@@ -91,7 +91,30 @@ describe('a batch', () => {
   test('of HTTP has the same limit', async () => {
     await using app = await startWithNeighbours({ limits: { maxBatchLength: 3 } })
     expect((await fetch(`${app.url}/echo,echo,echo?batch=1`)).status).toBe(200)
-    expect((await fetch(`${app.url}/echo,echo,echo,echo?batch=1`)).status).toBe(400)
+    const tooLong = {
+      data: { code: 'BAD_REQUEST', sluice: { code: 'BATCH_TOO_LONG', data: { limit: 3 } } },
+    }
+    const answers = [
+      await fetch(`${app.url}/echo,echo,echo%2Cecho?batch=1`),
+      await app.sluice.fetch(new Request(`${app.url}/save,save,save,save?batch=1`, { ...post, body: '{}' })),
+    ]
+    for (const answer of answers) {
+      expect(answer.status).toBe(400)
+      expect(await answer.json()).toMatchObject({ error: tooLong })
+    }
+    expect(app.refusals()).toEqual({ BATCH_TOO_LONG: 2 })
+  })
+
+  test("longer than tRPC's own option allows is refused in tRPC's words, and counted", async () => {
+    await using app = await startWithNeighbours({ maxBatchSize: 2 })
+    await using socket = await RawWebSocket.open(app.url)
+    socket.send([query(1), query(2), query(3)])
+    const [answer = ''] = await socket.count(1)
+    const response = await fetch(`${app.url}/echo,echo,echo?batch=1`)
+    for (const said of [JSON.parse(answer) as unknown, await response.json()]) {
+      expect(said).toMatchObject({ error: { message: 'Batch call exceeds maximum size' } })
+    }
+    expect(app.refusals()).toEqual({ BATCH_TOO_LONG: 2 })
   })
 })
 
