@@ -44,16 +44,36 @@ export class Arrivals {
    * A body that fails with `TIMEOUT`, by `SILENT_PEER`, for who waits for more of it when its time is up, or asks for
    * more later. Its time begins with the first reading: what nobody reads holds nobody.
    */
-  async *inTime<T>(body: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  inTime<T>(body: AsyncIterable<T>): AsyncIterableIterator<T, undefined, undefined> {
     const late = new AbortController()
-    const arrival = this.expect(() => late.abort(toTRPCError(this.#late())))
-    try {
-      yield* withSignal(body, late.signal, { onAbort: 'throw' })
-    } catch (thrown) {
-      if (late.signal.aborted && thrown === late.signal.reason) this.#onRefused()
-      throw thrown
-    } finally {
-      arrival.unlink()
+    const source = withSignal(body, late.signal, { onAbort: 'throw' })
+    let arrival: Waiting | null = null
+    let refused = false
+    // No generator: one that is given up before it was read would not tell the source.
+    return {
+      next: async () => {
+        arrival ??= this.expect(() => late.abort(toTRPCError(this.#late())))
+        try {
+          const result = await source.next()
+          if (result.done) arrival.unlink()
+          return result
+        } catch (thrown) {
+          arrival.unlink()
+          if (!refused && late.signal.aborted && thrown === late.signal.reason) {
+            refused = true
+            this.#onRefused()
+          }
+          throw thrown
+        }
+      },
+      async return() {
+        arrival?.unlink()
+        await source[Symbol.asyncDispose]()
+        return { done: true, value: undefined }
+      },
+      [Symbol.asyncIterator]() {
+        return this
+      },
     }
   }
 
