@@ -14,7 +14,7 @@ export type Gap =
       readonly $sluice: 'gap'
       /** The reader was too slow, and asked for the latest (`whenSlow: { policy: 'drop-oldest' }`). */
       readonly reason: 'dropped'
-      /** How many events. */
+      /** How many events of the log, also those that a `filter` would have skipped. */
       readonly dropped: number
     }
 

@@ -269,9 +269,9 @@ export class Hub<Item> {
   async #readTail(): Promise<void> {
     while (this.#changed && !this.#closed) {
       this.#changed = false
-      this.#takeOffered()
       let page: Page
       try {
+        await this.#takeOffered()
         page = await this.log.store.read(this.log.name, this.#head, tailBounds)
       } catch (thrown) {
         this.#retryLater(toError(thrown))
@@ -283,9 +283,16 @@ export class Hub<Item> {
   }
 
   /** Takes what was offered, as far as it follows the head; what others appended in between is read from the store. */
-  #takeOffered(): void {
+  async #takeOffered(): Promise<void> {
     const page = this.#offered.after(this.#head)
-    if (page?.state && (page.state.epoch === this.#epoch || page.state.first === 1)) this.#take(page)
+    if (!page?.state) return
+    if (page.state.epoch !== this.#epoch) {
+      if (page.state.first !== 1) return
+      // The first events of a log, unless it was wiped since: who has come after that is not to see them.
+      const state = await this.log.store.describe(this.log.name)
+      if (state?.epoch !== page.state.epoch) return
+    }
+    this.#take(page)
   }
 
   /** Takes over what was read. Returns whether there may be more. */
@@ -296,7 +303,8 @@ export class Hub<Item> {
       this.#epoch = epoch
       this.#head = 0
       this.#forget()
-      this.#interruptAll()
+      // Who is live on a log without events stands right before its first one, and gets it like any other.
+      if (!wasUnborn || page.records[0]?.offset !== 1) this.#interruptAll()
       this.#wakeAll()
       // What was read after the old life's head says nothing about the new one: read it from its start. (A log that
       // had no event yet was read from the start already.)

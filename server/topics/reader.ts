@@ -214,11 +214,15 @@ export class Reader<Item> {
 
   #dropOldest(): void {
     const { whenSlow } = this
-    if (whenSlow === 'wait' || whenSlow.policy !== 'drop-oldest' || this.#ahead.length > 0) return
+    if (whenSlow === 'wait' || whenSlow.policy !== 'drop-oldest') return
+    const [next] = this.#ahead
+    if (next && isControl(next[1])) return
     const { epoch, offset } = this.#place
-    const dropped = this.#hub.head - whenSlow.maxLag - offset
+    // What was read ahead has not been taken, and is as old: what is not dropped of it can be read again.
+    const taken = offset - this.#ahead.length
+    const dropped = this.#hub.head - whenSlow.maxLag - taken
     if (epoch !== this.#hub.epoch || dropped <= 0) return
-    this.#place = { epoch, offset: offset + dropped }
+    this.#place = { epoch, offset: taken + dropped }
     if (this.tally) this.tally.dropped.dropOldest += dropped
     this.#putAhead({ $sluice: 'gap', reason: 'dropped', dropped })
   }

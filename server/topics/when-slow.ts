@@ -1,7 +1,9 @@
 /**
- * What a subscription does for a reader that takes events more slowly than they come. Where a generator of the
- * application's passes the events on, what is left out is counted in `stats()` if `subscribe` was given its procedure's
- * `signal`.
+ * What a subscription does for a reader that takes events more slowly than they come. None of it strikes one that keeps
+ * up: a topic's stream that is returned as it is has all that comes while its connection has room. A generator of the
+ * application's that passes events on is behind by those that are there when it asks for the next one; what is published
+ * in one turn of the event loop comes to it at once. What is left out there is counted in `stats()` if `subscribe` was
+ * given its procedure's `signal`.
  */
 import type { Envelope } from './envelope.ts'
 
@@ -10,7 +12,10 @@ export type WhenSlow<Event> =
   | 'wait'
   /** While the reader is behind, only the latest event of each key is delivered, in the order of the latest ones. */
   | { readonly policy: 'conflate'; readonly by: (event: Event) => string }
-  /** A reader that is more than `maxLag` events behind loses the oldest of them, and is told so by a `Gap`. */
+  /**
+   * A reader that is more than `maxLag` events behind loses the oldest of them, and is told so by a `Gap`. Both count
+   * the events of the log, also those that its `filter` would have skipped.
+   */
   | { readonly policy: 'drop-oldest'; readonly maxLag: number }
   /**
    * A connection that takes nothing for so long, in milliseconds (and up to a quarter longer), ends the subscription with

@@ -147,3 +147,28 @@ test('a key whose log could not be read when nobody was there any more is held o
   await clock.advance(1_000)
   expect(watchers()).toBe(0)
 })
+
+test('who comes to a log that was wiped just now is sent what is published from then on, and nothing of before', async () => {
+  const store = memoryStore()
+  const topic = createTopic({ name: 'numbers', event: z.number(), store })
+  const gone = new AbortController()
+  const come = () => {
+    const seen: unknown[] = []
+    feedOf(topic.subscribe('k', { signal: gone.signal }))?.({
+      push: ({ envelopes }) => void seen.push(...envelopes.map(([, n]) => n)),
+      room: null,
+      ended: () => {},
+    })
+    return seen
+  }
+  const early = come()
+  await soon()
+  await topic.publish('k', 1)
+  await store.remove('numbers/k')
+  const late = come()
+  await soon()
+  await topic.publish('k', 2)
+  await eventually(() => early.includes(2) && late.includes(2))
+  expect(late).toEqual([2])
+  gone.abort()
+})

@@ -7,9 +7,9 @@ import { createTally } from '../../../server/topics/tally.ts'
 
 const Price = z.object({ symbol: z.string(), price: z.number() })
 
-function prices() {
+function prices(ringSize?: number) {
   const clock = createFakeClock()
-  const topic = createTopic({ name: 'prices', event: Price, clock })
+  const topic = createTopic({ name: 'prices', event: Price, clock, ...(ringSize && { ringSize }) })
   const publish = async (...events: [symbol: string, price: number][]) => {
     for (const [symbol, price] of events) await topic.publish('all', { symbol, price })
   }
@@ -50,6 +50,44 @@ test('drop-oldest keeps the latest events and says how many it has dropped', asy
     { symbol: 'A', price: 4 },
     { symbol: 'A', price: 5 },
   ])
+})
+
+test('the first events of a log take nothing from a reader that waits for them', async () => {
+  const { topic, publish } = prices()
+  const policies = [
+    { policy: 'conflate', by: (event: { symbol: string }) => event.symbol },
+    { policy: 'drop-oldest', maxLag: 1 },
+  ] as const
+  const seen: unknown[][] = []
+  const streams = policies.map((whenSlow, i) => {
+    const stream = topic.subscribe('all', { whenSlow })
+    const push = (batch: { readonly envelopes: readonly (readonly [string, unknown, unknown])[] }) => {
+      seen[i] = [...(seen[i] ?? []), ...batch.envelopes.map(([, item]) => item)]
+    }
+    feedOf(stream)?.({ push, room: null, ended: () => {} })
+    return stream
+  })
+  await new Promise(resolve => setImmediate(resolve)) // until they wait
+  await Promise.all([1, 2, 3].map(price => publish(['A', price])))
+  await new Promise(resolve => setImmediate(resolve)) // until the hub has pushed them
+  for (const stream of streams) await stream.return()
+  const all = [1, 2, 3].map(price => ({ symbol: 'A', price }))
+  expect(seen).toEqual([all, all])
+})
+
+test('drop-oldest drops what was read ahead for a reader that has not taken it', async () => {
+  const { topic, publish } = prices(1)
+  await publish(['A', 1], ['A', 2], ['A', 3])
+  const whenSlow = { policy: 'drop-oldest', maxLag: 2 } as const
+  const stream = topic.subscribe('all', { from: 'start', whenSlow })[Symbol.asyncIterator]()
+  const next = async () => (await stream.next()).value?.[1]
+  expect(await next()).toEqual({ $sluice: 'gap', reason: 'dropped', dropped: 1 })
+  expect(await next()).toEqual({ symbol: 'A', price: 2 }) // from the store, and with it what follows
+  await publish(['A', 4], ['A', 5], ['A', 6])
+  await new Promise(resolve => setImmediate(resolve)) // until the hub knows of them
+  expect(await next()).toEqual({ $sluice: 'gap', reason: 'dropped', dropped: 2 })
+  expect(await next()).toEqual({ symbol: 'A', price: 5 })
+  await stream.return?.()
 })
 
 test('a connection that takes nothing ends the subscription after its time, and not before', async () => {
