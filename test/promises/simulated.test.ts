@@ -98,7 +98,7 @@ async function play(options: WorldOptions, steps: readonly Step[]): Promise<void
         world.wire(step.wire).stalled = false
         break
       case 'trickle':
-        world.wire(step.wire).drain(step.bytes)
+        world.trickle(step.wire, step.bytes)
         break
       case 'cut':
         world.cut(step.wire)
@@ -110,13 +110,14 @@ async function play(options: WorldOptions, steps: readonly Step[]): Promise<void
         await world.turn()
         break
       case 'wait':
-        await world.clock.advance(step.ms)
+        await world.wait(step.ms)
         break
       default:
         step satisfies never
     }
   }
   await world.settle()
+  world.checkCounts()
   await world.end()
 }
 

@@ -9,24 +9,53 @@ export interface Due {
   readonly wipes?: number
 }
 
+export interface Time {
+  /** Of the event loop, since the beginning. */
+  readonly turn: number
+  /** In milliseconds. */
+  readonly now: number
+}
+
+/** What may be known of a log at one moment, and what not. */
+export interface LogMoment extends Time {
+  readonly epoch: string | null
+  readonly wipes: number
+  /** Offset of the last event that may be in it: one that is being published may be, or not yet. */
+  readonly last: number
+}
+
+interface Published {
+  readonly n: number
+  readonly at: number
+  readonly turn: number
+}
+
 /** What was published to one log, and what may be gone of it: the truth that subscribers are held against. */
 export class LogModel {
-  readonly #lives = new Map<string, { readonly n: number; readonly at: number }[]>()
+  readonly #lives = new Map<string, Published[]>()
   #epoch: string | null = null
   #wipes = 0
   readonly #retain: Retention
-  readonly #now: () => number
+  readonly #time: Time
+  #publishing = 0
 
-  constructor(retain: Retention, now: () => number) {
+  constructor(retain: Retention, time: Time) {
     this.#retain = retain
-    this.#now = now
+    this.#time = time
+  }
+
+  /** So many events are about to be. */
+  publishes(count: number): void {
+    this.#publishing += count
   }
 
   published(id: string, n: number): void {
     const { epoch, offset } = parseCursor(id)
+    const { now: at, turn } = this.#time
     this.#epoch = epoch
+    this.#publishing--
     const life = this.#lives.get(epoch) ?? []
-    life[offset - 1] = { n, at: this.#now() }
+    life[offset - 1] = { n, at, turn }
     this.#lives.set(epoch, life)
   }
 
@@ -49,6 +78,12 @@ export class LogModel {
     return this.#life.length
   }
 
+  asOfNow(): LogMoment {
+    const { turn, now } = this.#time
+    const last = this.last + this.#publishing
+    return { turn, now, epoch: this.#epoch, wipes: this.#wipes, last }
+  }
+
   /** What a subscriber that begins now at the end, or at the start, is due. */
   due(from: 'start' | 'end'): Due {
     const epoch = this.#epoch
@@ -62,18 +97,36 @@ export class LogModel {
     return this.#lives.get(epoch)?.[offset - 1]?.n
   }
 
-  /** Whether retention or a wipe may have taken an event. */
-  isGone({ epoch, offset, wipes = this.#wipes }: Due): boolean {
-    if (epoch === null && wipes !== this.#wipes) return true
-    if (epoch !== this.#epoch) return true
+  /** Offset of the last event that may have been there at a moment. */
+  lastAt(epoch: string, moment: LogMoment): number {
+    return epoch === moment.epoch ? moment.last : (this.#lives.get(epoch)?.length ?? 0)
+  }
+
+  /** The turn in which an event was published; Infinity for one that has not been. */
+  turnOf(epoch: string, offset: number): number {
+    return this.#lives.get(epoch)?.[offset - 1]?.turn ?? Infinity
+  }
+
+  /** Offset of the last of those that were published in one turn. */
+  lastOfTurn(epoch: string, turn: number): number {
+    const life = this.#lives.get(epoch) ?? []
+    return life.findLastIndex(published => published.turn <= turn) + 1
+  }
+
+  /** Whether retention or a wipe may have taken an event by a moment. */
+  isGone(due: Due, moment = this.asOfNow()): boolean {
+    const { offset, wipes = moment.wipes } = due
+    if (due.epoch === null && wipes !== moment.wipes) return true
+    const epoch = due.epoch ?? moment.epoch
+    if (epoch !== moment.epoch) return true
     const { maxEvents = Infinity, maxAgeMs = Infinity } = this.#retain
-    const published = this.#life[offset - 1]
+    const published = epoch === null ? undefined : this.#lives.get(epoch)?.[offset - 1]
     return (
-      offset <= this.last - maxEvents || (published !== undefined && published.at < this.#now() - maxAgeMs)
+      offset <= moment.last - maxEvents || (published !== undefined && published.at < moment.now - maxAgeMs)
     )
   }
 
-  get #life(): readonly { readonly n: number; readonly at: number }[] {
+  get #life(): readonly Published[] {
     return (this.#epoch !== null && this.#lives.get(this.#epoch)) || []
   }
 }

@@ -18,6 +18,8 @@ import type { GapPolicy } from '../../../server/topics/reader.ts'
 import type { WhenSlow } from '../../../server/topics/when-slow.ts'
 import type { Clock } from '../../../shared/clock.ts'
 import { LogModel } from './log-model.ts'
+import { must } from './must.ts'
+import { RoomWatch, Watched } from './watched.ts'
 import { SimulatedWire } from './wire.ts'
 import { Witness, type Heard, type Numbered } from './witness.ts'
 
@@ -86,6 +88,7 @@ function createNumbers(store: Store, clock: Clock, { ringSize, ringBytes, retain
 class Connection {
   readonly wire: SimulatedWire
   readonly subscriptions: Subscriptions
+  readonly room: RoomWatch
   readonly #outlet: Outlet
   readonly #writer: MessageWriter
 
@@ -96,11 +99,12 @@ class Connection {
     this.#writer = new MessageWriter(this.#outlet, () => deps.encodings.json, deps.encodings, deps.desk, {
       nowhere: () => world.origin,
     })
+    this.room = new RoomWatch(this.#outlet, world.time)
     this.subscriptions = new Subscriptions(deps, 100)
   }
 
-  answers(id: number): Answers {
-    return new Answers(this.#writer, { id })
+  answers(id: number, log: LogModel): Watched {
+    return new Watched(new Answers(this.#writer, { id }), this.room, () => log.asOfNow())
   }
 
   cut(): Promise<void> {
@@ -116,19 +120,35 @@ export class World {
   readonly deps
   readonly origin = { req: null, type: 'subscription', path: 'n', input: null, ctx: null } as const
   readonly witnesses: readonly Witness[]
+  /** What time it is, by the turns of the event loop and by the clock. */
+  readonly time
   readonly #store = memoryStore({ clock: this.clock })
   readonly #nodes: readonly NumbersTopic[]
   readonly #logs = new Map<string, LogModel>()
   readonly #connections: Connection[]
-  /** Who is meant by the id of a subscription; an id is used once. */
+  /** By the id of a subscription, which is used once: who is meant, and what it was handed. */
   readonly #who = new Map<number, number>()
+  readonly #watched: Watched[] = []
   readonly #ids: number[] = []
+  /** Whether somebody has left, or was cut off, who may have taken what was never handed over. */
+  #someoneLeft = false
+  #turn = 0
   readonly #ending: Promise<void>[] = []
   #n = 0
 
   constructor(options: WorldOptions) {
     this.options = options
     const { onGap, people } = options
+    const turn = () => this.#turn
+    const now = () => this.clock.now()
+    this.time = {
+      get turn() {
+        return turn()
+      },
+      get now() {
+        return now()
+      },
+    }
     const desk = new ErrorDesk(router, ({ error }) => {
       if (error.cause === undefined || !('code' in error.cause)) throw error
     })
@@ -147,9 +167,9 @@ export class World {
     }
     const createNode = () => createNumbers(this.#store, this.clock, options)
     this.#nodes = [createNode(), createNode()]
-    this.witnesses = people.map(({ whenSlow, filtered, key }) => {
+    this.witnesses = people.map(({ whenSlow, filtered, key, pushed }) => {
       const isVisible = (n: number) => !filtered || !isFifth(n)
-      return new Witness({ whenSlow, onGap, isVisible }, this.#log(key))
+      return new Witness({ whenSlow, onGap, isVisible, pushed }, this.#log(key))
     })
     this.#connections = [0, 1].map(() => this.#connect())
   }
@@ -157,25 +177,29 @@ export class World {
   /** Together, so that they come as one batch. */
   async publish(key: string, count: number, node = 0): Promise<void> {
     const numbers = Array.from({ length: count }, () => ++this.#n)
+    this.#log(key).publishes(count)
     const published = await Promise.all(numbers.map(n => this.#node(node).publish(key, { n })))
     for (const [i, { id }] of published.entries()) this.#log(key).published(id, numbers[i] as number)
   }
 
   async wipe(key: string): Promise<void> {
-    await this.#store.remove(`numbers/${key}`)
-    this.#log(key).wiped()
+    const removed = this.#store.remove(`numbers/${key}`)
+    this.#log(key).wiped() // which it is at once, though it is said later
+    await removed
   }
 
   /** Someone who is away asks, with the cursor that it has. */
   ask(who: number): void {
     const [person, witness] = this.#person(who)
-    if (witness.at !== 'away' && witness.at !== 'failed') return
+    if (witness.at !== 'away') return
     const id = this.#who.size
     this.#who.set(id, who)
     this.#ids[who] = id
     witness.asks(person.from)
     const connection = this.#connections[person.wire] as Connection
     const after = witness.cursor
+    const watched = connection.answers(id, this.#log(person.key))
+    this.#watched[id] = watched
     connection.subscriptions.start(
       id,
       {
@@ -200,12 +224,13 @@ export class World {
           })()
         },
       },
-      connection.answers(id),
+      watched,
     )
   }
 
   leave(who: number): void {
     const id = this.#ids[who]
+    this.#someoneLeft = true
     if (id !== undefined) this.#connections[this.#person(who)[0].wire]?.subscriptions.stop(id)
   }
 
@@ -215,6 +240,7 @@ export class World {
 
   /** The connection is lost, and another one there at once. */
   cut(index: number): void {
+    this.#someoneLeft = true
     this.#ending.push((this.#connections[index] as Connection).cut())
     this.#check(this.wire(index))
     this.#connections[index] = this.#connect()
@@ -226,7 +252,27 @@ export class World {
   /** One turn of the event loop, and then the network's. */
   async turn(): Promise<void> {
     await new Promise(resolve => setImmediate(resolve))
+    this.#nextTurn()
     for (const { wire } of this.#connections) if (!wire.stalled) wire.drain()
+    this.#look()
+  }
+
+  /** Lets so many bytes arrive. */
+  trickle(index: number, bytes: number): void {
+    this.wire(index).drain(bytes)
+    this.#look()
+  }
+
+  /** Lets time go by. Who may wait for room only for so long has its end by then. */
+  async wait(ms: number): Promise<void> {
+    await this.clock.advance(ms)
+    this.#nextTurn()
+    for (const [who, { whenSlow }] of this.options.people.entries()) {
+      const watched = this.#watched[this.#ids[who] ?? NaN]
+      if (!watched || watched.over || whenSlow === 'wait' || whenSlow.policy !== 'disconnect') continue
+      const waitedMs = watched.waitedMs(this.clock.now())
+      must(waitedMs < whenSlow.afterMs, () => `${who} has waited ${waitedMs} ms for room, and goes on`)
+    }
   }
 
   /** Everything flows again; settles when nobody is due anything. */
@@ -239,6 +285,21 @@ export class World {
       if (turns % 8 === 0 && this.witnesses.every(({ isContent }) => isContent)) break
     }
     for (const witness of this.witnesses) expect(witness.isContent, `is content: ${witness}`).toBe(true)
+  }
+
+  /** What the server has counted is what everybody was told, and what nobody was given; and nothing came too late. */
+  checkCounts(): void {
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0)
+    const { disconnected, tally } = this.deps.counters
+    const { conflate, dropOldest } = tally.dropped
+    expect(sum(this.#watched.map(({ tooLate }) => tooLate))).toBe(0)
+    expect(disconnected).toBe(sum(this.#watched.map(({ stalled }) => stalled)))
+    const dropped = sum(this.#watched.map(watched => watched.dropped))
+    const conflated = this.witnesses.map(witness => witness.conflated)
+    // Who leaves may do so between what a generator takes for it and what that would have handed over.
+    if (this.#someoneLeft) return expect(dropOldest).toBeGreaterThanOrEqual(dropped)
+    expect(dropOldest).toBe(dropped)
+    if (!conflated.includes(null)) expect(conflate).toBe(sum(conflated.map(Number)))
   }
 
   /** Everybody leaves, and nothing is left behind. */
@@ -257,12 +318,22 @@ export class World {
     expect(this.clock.pending).toBe(0)
   }
 
+  #nextTurn(): void {
+    this.#look()
+    this.#turn++
+  }
+
+  #look(): void {
+    for (const { room } of this.#connections) room.look()
+  }
+
   #connect(): Connection {
     const connection: Connection = new Connection(this, message => {
       const who = this.#who.get(message.id) as number
       // What comes for an id that is no longer meant would reach nobody.
       expect(this.#ids[who]).toBe(message.id)
-      const n = (this.witnesses[who] as Witness).hear(message)
+      const moment = (this.#watched[message.id] as Watched).arrives()
+      const n = (this.witnesses[who] as Witness).hear(message, moment)
       if (n !== undefined && isSeventh(n)) this.#act(who)
     })
     return connection
@@ -301,7 +372,7 @@ export class World {
 
   #log(key: string): LogModel {
     let log = this.#logs.get(key)
-    if (!log) this.#logs.set(key, (log = new LogModel(this.options.retain, () => this.clock.now())))
+    if (!log) this.#logs.set(key, (log = new LogModel(this.options.retain, this.time)))
     return log
   }
 }
