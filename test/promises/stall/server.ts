@@ -49,11 +49,12 @@ process.on('message', async (command: Command) => {
       await new Promise(resolve => setImmediate(resolve))
       globalThis.gc?.()
     }
-    const { heapUsed, external } = process.memoryUsage()
+    const { heapUsed, external, rss } = process.memoryUsage()
     const { dropped, subscribers } = sluice.stats()
     send({
       is: 'measured',
       heapBytes: heapUsed + external,
+      residentBytes: rss,
       anonymousBytes: anonymousBytes(),
       disconnected: dropped.disconnect,
       behind: subscribers.behind,
