@@ -67,7 +67,7 @@ function decodeMessage(message: unknown, transformer: Deserializer, source: stri
   if (method === 'renew') return { type: method }
   if (typeof id !== 'number' && typeof id !== 'string') {
     if (error === undefined) throw invalid(source)
-    return { type: 'complaint', error: toClientError(error, transformer, source) }
+    return reading(null, () => ({ type: 'complaint', error: toClientError(error, transformer, source) }))
   }
   if (error !== undefined) {
     return reading(id, () => ({ type: 'error', id, error: toClientError(error, transformer, source) }))
@@ -96,13 +96,18 @@ export function toClientError(shape: unknown, transformer: Deserializer, source:
   return TRPCClientError.from({ error })
 }
 
-/** A transformer that fails on one answer must not cost the neighbours their connection. */
-export function reading(id: RequestId, read: () => Received): Received {
+/**
+ * A transformer that fails on one answer must not cost the neighbours their connection.
+ *
+ * @param id null for what answers no request.
+ */
+export function reading(id: RequestId | null, read: () => Received): Received {
   try {
     return read()
   } catch (thrown) {
     if (isSluiceError(thrown)) throw thrown // not the transformer's, but our own verdict on the message
-    return { type: 'error', id, error: TRPCClientError.from(toError(thrown)) }
+    const error = TRPCClientError.from(toError(thrown))
+    return id === null ? { type: 'complaint', error } : { type: 'error', id, error }
   }
 }
 

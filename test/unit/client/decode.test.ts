@@ -71,6 +71,8 @@ describe('a frame of a WebSocket', () => {
       { type: 'error', id: 2 },
     ])
     expect(decodeFrame(frame, failing).at(-1)).toMatchObject({ type: 'data', data: 5 })
+    // And where it answers none, it is a complaint like any other.
+    expect(decodeFrame('{"id":null,"error":null}', failing)).toMatchObject([{ type: 'complaint' }])
   })
 
   test.each([
