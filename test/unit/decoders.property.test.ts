@@ -10,24 +10,18 @@ import superjson from 'superjson'
 import { sluiceLink } from 'trpc-sluice/client'
 import { createTopic } from 'trpc-sluice/server'
 import { createFakeClock } from 'trpc-sluice/testing'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { decodeFrame } from '../../client/transports/decode.ts'
+import { createEventParser, type StreamEvent } from '../../client/transports/event-parser.ts'
 import { readConnectionParams } from '../../server/session/hello.ts'
 import { isSluiceError } from '../../shared/errors.ts'
 import { formatSseControl, formatSseData, sseEvent } from '../../shared/protocol/sse.ts'
+import type { StreamBody } from '../../shared/protocol/stream.ts'
+import { createStopwatch, sizeOf } from '../support/cost.ts'
+import { cut, cuts, everywhere, frameTexts, serverMessages } from '../support/fuzz.ts'
 
-let slowestMs = 0
-afterAll(() => console.log(`the slowest call of a decoder took ${slowestMs.toFixed(1)} ms`))
-
-function timed<T>(call: () => T): T {
-  const begun = performance.now()
-  try {
-    return call()
-  } finally {
-    slowestMs = Math.max(slowestMs, performance.now() - begun)
-  }
-}
+const timed = createStopwatch()
 
 const t = initTRPC.create()
 type Router = ReturnType<typeof createRouter>
@@ -38,22 +32,37 @@ const createRouter = () =>
     }),
   })
 
-/** Subscribes to a server that says these bytes, in these pieces, and nothing more. */
-async function hear(pieces: readonly Uint8Array[]) {
+/** The carriers that answer with a stream of events. */
+const transports = ['sse', 'stream'] as const
+
+/**
+ * Subscribes to a server that says these bytes, in these pieces, and nothing more.
+ *
+ * @param piecesFor what it says to a subscription of this id.
+ */
+async function hear(
+  transport: (typeof transports)[number],
+  piecesFor: (id: unknown) => readonly Uint8Array[],
+) {
   const seen: unknown[] = []
   const told: unknown[] = []
-  const body = () =>
+  const body = (id: unknown) =>
     new ReadableStream<Uint8Array>({
       start(controller) {
-        for (const piece of pieces) controller.enqueue(piece)
+        for (const piece of piecesFor(id)) controller.enqueue(piece)
         controller.close()
       },
     })
   const link = sluiceLink<Router>({
     url: 'http://host/',
-    transport: 'sse',
+    transport,
     clock: createFakeClock(), // so that it does not come back
-    fetch: async () => new Response(body(), { headers: { 'content-type': 'text/event-stream' } }),
+    fetch: async (_url, init) => {
+      const posted = init?.body ? (JSON.parse(String(init.body)) as StreamBody) : null
+      return new Response(body(posted?.subscriptions[0]?.id), {
+        headers: { 'content-type': 'text/event-stream' },
+      })
+    },
     onError: error => told.push(error),
   })
   const lost = new Promise<void>(resolve => {
@@ -77,32 +86,48 @@ async function hear(pieces: readonly Uint8Array[]) {
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
 
-function cut(bytes: Uint8Array, at: readonly number[]): Uint8Array[] {
-  const ends = [...new Set(at.map(place => place % (bytes.length + 1)))].toSorted((a, b) => a - b)
-  return [...ends, bytes.length].map((end, i) => bytes.subarray(i === 0 ? 0 : ends[i - 1], end))
+interface SentEvent {
+  readonly id: string | undefined
+  readonly data: unknown
 }
 
-describe('a stream of events', () => {
-  test('is the same however its bytes are cut', async () => {
+/** How the two carriers say the same events. */
+const toText = {
+  sse: (events: readonly SentEvent[]) => [
+    ...events.map(({ id, data }) => formatSseData(JSON.stringify(data), id)),
+    formatSseControl(sseEvent.return, ''),
+  ],
+  stream: (events: readonly SentEvent[], of: unknown) =>
+    [
+      { id: of, result: { type: 'started' } },
+      ...events.map(({ id, data }) => ({
+        id: of,
+        result: id === undefined ? { type: 'data', data } : { type: 'data', id, data: { id, data } },
+      })),
+      { id: of, result: { type: 'stopped' } },
+    ].map(message => formatSseData(JSON.stringify(message))),
+}
+
+describe.each(transports)('a stream of events (%s)', transport => {
+  test('is the same however its bytes are cut, and its lines ended', async () => {
     const event = fc.record({
       id: fc.option(fc.stringMatching(/^[a-zé🎉]{1,5}$/u), { nil: undefined }),
-      data: fc.jsonValue(),
+      data: fc.oneof(fc.jsonValue(), fc.string({ unit: 'grapheme' })),
     })
+    const lineEnd = fc.constantFrom('\n', '\r\n', '\r')
     await fc.assert(
-      fc.asyncProperty(fc.array(event), fc.array(fc.nat()), async (events, at) => {
-        const text = [
-          formatSseControl(sseEvent.connected, '{}'),
-          ...events.map(({ id, data }) => formatSseData(JSON.stringify(data), id)),
-          formatSseControl(sseEvent.return, ''),
-        ].join('')
-        const { seen, told } = await hear(cut(bytesOf(text), at))
+      fc.asyncProperty(fc.array(event), lineEnd, fc.oneof(cuts, everywhere), async (events, lineEnd, at) => {
+        const { seen, told } = await hear(transport, of => {
+          const text = [formatSseControl(sseEvent.connected, '{}'), ...toText[transport](events, of)].join('')
+          return cut(bytesOf(text.replaceAll('\n', lineEnd)), at)
+        })
         const json = events.map(({ data }) => JSON.parse(JSON.stringify(data)) as unknown)
         expect(seen).toEqual(
           json.map((data, i) => (events[i]?.id === undefined ? data : { id: events[i].id, data })),
         )
         expect(told).toEqual([])
       }),
-      { numRuns: 200 },
+      { numRuns: 150 },
     )
   })
 
@@ -122,17 +147,43 @@ describe('a stream of events', () => {
       '\ufeff',
       'retry: 1\n',
     )
-    const piece = fc.oneof(fragment.map(bytesOf), fc.uint8Array({ maxLength: 40 }))
+    const message = frameTexts(serverMessages).map(text => `data: ${text}\n\n`)
+    const piece = fc.oneof(fc.oneof(fragment, message).map(bytesOf), fc.uint8Array({ maxLength: 40 }))
     await fc.assert(
       fc.asyncProperty(fc.array(piece, { maxLength: 30 }), async pieces => {
-        const { seen, told } = await hear(pieces)
+        const { seen, told } = await hear(transport, () => pieces)
         const size = pieces.reduce((sum, { length }) => sum + length, 0)
-        expect(JSON.stringify(seen).length).toBeLessThanOrEqual(6 * size + 100)
+        expect(sizeOf(seen)).toBeLessThanOrEqual(8 * size + 100)
         for (const error of told) expect(error).toBeInstanceOf(Error)
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     )
   })
+})
+
+test('the parser of a stream reads the same events wherever the bytes of its text are cut', () => {
+  const line = fc
+    .tuple(
+      fc.constantFrom('data:', 'data: ', 'id:', 'event: ', ':', ''),
+      fc.string({ unit: 'grapheme' }),
+      fc.constantFrom('\n', '\r\n', '\r', '\n\n', '\r\n\r\n', '\r\r'),
+    )
+    .map(parts => parts.join(''))
+  const parse = (pieces: readonly Uint8Array[]) => {
+    const events: StreamEvent[] = []
+    const take = createEventParser(event => events.push(event))
+    const decoder = new TextDecoder()
+    for (const piece of pieces)
+      timed('the parser of streams', () => take(decoder.decode(piece, { stream: true })))
+    return events
+  }
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 20 }), fc.oneof(cuts, everywhere), (lines, at) => {
+      const bytes = bytesOf(lines.join(''))
+      expect(parse(cut(bytes, at))).toEqual(parse([bytes]))
+    }),
+    { numRuns: 500 },
+  )
 })
 
 describe('a frame', () => {
@@ -145,10 +196,10 @@ describe('a frame', () => {
 
   test.each(Object.entries(transformers))(
     'of any text is read or refused (transformer: %s)',
-    (_, transformer) => {
+    (name, transformer) => {
       const read = (text: string) => {
         try {
-          timed(() => decodeFrame(text, transformer))
+          timed(`the client's text frames (transformer: ${name})`, () => decodeFrame(text, transformer))
         } catch (thrown) {
           expect(isSluiceError(thrown), `${String(thrown)} for ${text.slice(0, 100)}`).toBe(true)
         }
@@ -169,6 +220,7 @@ describe('a frame', () => {
         ),
         { numRuns: 300 },
       )
+      fc.assert(fc.property(frameTexts(serverMessages), read), { numRuns: 1_000 })
     },
   )
 })
@@ -182,7 +234,7 @@ test('connection params of any kind are text by name, or refused', () => {
   fc.assert(
     fc.property(fc.oneof(text, fc.uint8Array()), frame => {
       try {
-        const params = timed(() => readConnectionParams(jsonEncoder, frame))
+        const params = timed('connection params', () => readConnectionParams(jsonEncoder, frame))
         for (const value of Object.values(params ?? {})) expect(typeof value).toBe('string')
       } catch (thrown) {
         expect(thrown).toBeInstanceOf(TRPCError)
