@@ -5,7 +5,7 @@ import { eventually } from '../../kit/deadline.ts'
 export interface RawRequest {
   readonly method?: string
   readonly headers?: Record<string, string>
-  readonly body?: string
+  readonly body?: string | Uint8Array
 }
 
 export class RawResponse implements AsyncDisposable {

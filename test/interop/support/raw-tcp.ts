@@ -18,7 +18,8 @@ export class RawTcp implements Disposable {
 
   /** @param options with `allowHalfOpen`, it does not leave when the server does. */
   static async open(port: number, options: { readonly allowHalfOpen?: boolean } = {}): Promise<RawTcp> {
-    const socket = connect({ port, host: '127.0.0.1', ...options })
+    // Without a delay: what is written in pieces is to travel in pieces.
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true, ...options })
     const raw = new RawTcp(socket)
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
     return raw
@@ -83,13 +84,33 @@ export function upgradeHead(path = '/', ...headers: string[]): string {
   ].join('\r\n')
 }
 
-/** A client's frame, masked with zeros. */
-export function frame(firstByte: number, payload: string | Uint8Array = ''): Buffer {
+/** A client's frame; by default masked with zeros. */
+export function frame(
+  firstByte: number,
+  payload: string | Uint8Array = '',
+  mask: Uint8Array = new Uint8Array(4),
+): Buffer {
   const bytes = Buffer.from(payload)
-  const mask = Buffer.alloc(4)
+  for (const [at, byte] of bytes.entries()) bytes[at] = byte ^ (mask[at % 4] ?? 0)
   if (bytes.length < 126) return Buffer.concat([Buffer.from([firstByte, 0x80 | bytes.length]), mask, bytes])
   const head = Buffer.alloc(10)
   head.writeUInt16BE((firstByte << 8) | 0x80 | 127)
   head.writeBigUInt64BE(BigInt(bytes.length), 2)
   return Buffer.concat([head, mask, bytes])
+}
+
+/** The frames of a server that have come as a whole. */
+export function framesIn(bytes: Buffer): { readonly firstByte: number; readonly payload: Buffer }[] {
+  const frames = []
+  for (let at = 0; at + 2 <= bytes.length;) {
+    const [firstByte = 0, short = 0] = bytes.subarray(at)
+    const head = short < 126 ? 2 : short === 126 ? 4 : 10
+    if (at + head > bytes.length) break
+    const length =
+      short < 126 ? short : short === 126 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2))
+    if (at + head + length > bytes.length) break
+    frames.push({ firstByte, payload: bytes.subarray(at + head, at + head + length) })
+    at += head + length
+  }
+  return frames
 }

@@ -21,6 +21,9 @@ export function createRouter(config: { transformer?: TRPCDataTransformer } = {})
       await new Promise<void>(resolve => signal?.addEventListener('abort', () => resolve(), { once: true }))
       yield* []
     }),
+    each: t.procedure.input(z.array(z.unknown())).subscription(async function* ({ input }) {
+      yield* input
+    }),
     echo: t.procedure.input(z.unknown()).query(({ input }) => input),
     save: t.procedure.input(z.unknown()).mutation(({ input }) => input),
     upload: t.procedure.input(byteStream()).mutation(async ({ input }) => {
