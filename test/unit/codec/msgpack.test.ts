@@ -94,3 +94,13 @@ test('hostile names are names', () => {
   ])
   expect(({} as { x?: number }).x).toBeUndefined()
 })
+
+test('an error that is decoded has no stack of ours; those that we throw have', () => {
+  const [decoded] = codec.decode(encode({ id: 1, error: new RangeError('too far') })) as [{ error: Error }]
+  expect(decoded.error).toBeInstanceOf(RangeError)
+  expect(decoded.error.message).toBe('too far')
+  expect(decoded.error.stack ?? '').not.toContain('\n')
+  const notAPattern = Buffer.from([0xd4, 0x78, 0x00, 0x92, 0xa1, 0x28, 0xa0])
+  expect(refusalOf(codec, message(notAPattern))).toBe('MESSAGE_INVALID')
+  expect(new Error('here').stack).toContain('msgpack.test.ts')
+})
