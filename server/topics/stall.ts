@@ -1,5 +1,5 @@
 /**
- * How long a connection may have no room. A subscriber that pushes sees the connection, and waits for its room no
+ * How long a connection may take nothing. A subscriber that pushes sees the connection, and waits for its room no
  * longer. One that is asked item by item does not: where an application's generator passes its items on, it is simply
  * not asked. Whoever asks that generator finds the limit here, by the signal that it has given to the procedure and
  * the procedure to the topic.

@@ -91,12 +91,12 @@ export class Losses {
     }
   }
 
-  /** It has had no room for the whole time. That it ends then, and not later, is seen where the time goes by. */
-  mayDisconnect({ now, roomlessSince }: Moment): void {
+  /** It has taken nothing for the whole time. That it ends then, and not later, is seen where the time goes by. */
+  mayDisconnect({ now, stillSince }: Moment): void {
     const { whenSlow } = this.#asked
     const afterMs = whenSlow !== 'wait' && whenSlow.policy === 'disconnect' ? whenSlow.afterMs : Infinity
-    const roomlessMs = roomlessSince === null ? 0 : now - roomlessSince
-    must(roomlessMs >= afterMs, () => `STALLED after ${roomlessMs} ms without room: ${this}`)
+    const stillMs = stillSince === null ? 0 : now - stillSince
+    must(stillMs >= afterMs, () => `STALLED after ${stillMs} ms in which nothing was taken: ${this}`)
   }
 
   toString(): string {

@@ -1,31 +1,42 @@
 /** What was so on the server when it handed something over: by then, and not when it arrives, a policy has decided. */
 import type { TRPCErrorShape } from '@trpc/server/rpc'
 import type { Batch, Replies } from '../../../server/procedures/replies.ts'
+import type { Outgoing } from '../../../server/topics/sink.ts'
 import type { Lag } from '../../../shared/items.ts'
 import type { LogMoment, Time } from './log-model.ts'
 
 export interface Moment extends LogMoment {
   /** The latest turn of the event loop in which the connection had no room, this one included. */
   readonly roomlessIn: number
-  /** Since when it has had none, in milliseconds; null while it has. */
-  readonly roomlessSince: number | null
+  /** Since when it has had none and taken nothing of what waits, in milliseconds; null while it has room. */
+  readonly stillSince: number | null
 }
 
-/** Since when a connection has had no room. It is to look whenever that may have changed. */
+/** Since when a connection has had no room, and when it took something. It is to look whenever that may have changed. */
 export class RoomWatch {
   roomlessIn = -Infinity
   roomlessSince: number | null = null
   /** How often it has lost its room. */
   losses = 0
-  readonly #outlet: Pick<Replies, 'room'>
+  takenBytes = 0
+  tookAt = -Infinity
+  readonly #outlet: Watching
   readonly #time: Time
 
-  constructor(outlet: Pick<Replies, 'room'>, time: Time) {
+  constructor(outlet: Watching, time: Time) {
     this.#outlet = outlet
     this.#time = time
   }
 
+  /** How many bytes will have been taken when all that waits now has been. */
+  get lastByte(): number {
+    return this.#outlet.takenBytes + this.#outlet.bufferedBytes
+  }
+
   look(): void {
+    const { takenBytes } = this.#outlet
+    if (takenBytes > this.takenBytes) this.tookAt = this.#time.now
+    this.takenBytes = takenBytes
     if (this.#outlet.room) {
       this.roomlessIn = this.#time.turn
       if (this.roomlessSince !== null) return
@@ -36,6 +47,14 @@ export class RoomWatch {
     }
   }
 }
+
+/** The part of an outlet that is looked at. */
+export interface Watching extends Outgoing {
+  readonly room: Promise<void> | null
+}
+
+/** How much longer than its time one may wait that has taken something: that is seen at the next look, of four. */
+const untilSeen = 1.25
 
 /** Stands between a subscription and its answers. */
 export class Watched implements Replies {
@@ -49,6 +68,10 @@ export class Watched implements Replies {
   /** When it was handed something last, in milliseconds, and for which loss of room it waits since then. */
   #handedAt = 0
   #waitsFor: number | null = null
+  /** The last byte that was before it then, how far they have been taken, and when the latest of them was. */
+  #lastByte = 0
+  #takenBytes = 0
+  #tookAt = -Infinity
   readonly #answers: Replies
   readonly #room: RoomWatch
   readonly #logAsOfNow: () => LogMoment
@@ -69,10 +92,22 @@ export class Watched implements Replies {
     return moment
   }
 
-  /** For how long it has waited for room, in milliseconds: who was handed nothing may have nothing to hand over. */
-  waitedMs(now: number): number {
-    const { roomlessSince, losses } = this.#room
-    return roomlessSince !== null && this.#waitsFor === losses ? now - this.#handedAt : 0
+  /** To be called whenever its connection may have taken something. */
+  look(): void {
+    const takenBytes = Math.min(this.#room.takenBytes, this.#lastByte)
+    if (takenBytes > this.#takenBytes) this.#tookAt = this.#room.tookAt
+    this.#takenBytes = takenBytes
+  }
+
+  /**
+   * Whether it has waited for room for so long, in milliseconds, while its connection took nothing. Who was handed nothing
+   * may have nothing to hand over.
+   */
+  hasWaited(afterMs: number, now: number): boolean {
+    const { roomlessSince, losses, tookAt } = this.#room
+    if (roomlessSince === null || this.#waitsFor !== losses) return false
+    const hasTaken = tookAt >= this.#handedAt
+    return now - (hasTaken ? tookAt : this.#handedAt) >= (hasTaken ? afterMs * untilSeen : afterMs)
   }
 
   started(position: string | null): void {
@@ -113,6 +148,10 @@ export class Watched implements Replies {
     return this.#answers.room
   }
 
+  get outgoing(): Replies['outgoing'] {
+    return this.#answers.outgoing
+  }
+
   get capacity(): number {
     return this.#answers.capacity
   }
@@ -125,13 +164,17 @@ export class Watched implements Replies {
   #hand(count: number, hand: () => void): void {
     if (this.over || this.#failed) this.tooLate++
     this.#room.look()
+    this.look()
     const { roomlessIn, roomlessSince } = this.#room
-    const moment = { ...this.#logAsOfNow(), roomlessIn, roomlessSince }
+    const stillSince = roomlessSince === null ? null : Math.max(roomlessSince, this.#tookAt)
+    const moment = { ...this.#logAsOfNow(), roomlessIn, stillSince }
     hand()
     for (let i = 0; i < count; i++) this.#moments.push(moment)
     this.#room.look()
     this.#handedAt = moment.now
     this.#waitsFor = this.#room.roomlessSince === null ? null : this.#room.losses
+    this.#lastByte = this.#room.lastByte
+    this.#takenBytes = this.#room.takenBytes
   }
 }
 

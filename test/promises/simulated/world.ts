@@ -263,15 +263,15 @@ export class World {
     this.#look()
   }
 
-  /** Lets time go by. Who may wait for room only for so long has its end by then. */
+  /** Lets time go by. Who may take nothing only for so long has its end by then. */
   async wait(ms: number): Promise<void> {
     await this.clock.advance(ms)
     this.#nextTurn()
     for (const [who, { whenSlow }] of this.options.people.entries()) {
       const watched = this.#watched[this.#ids[who] ?? NaN]
       if (!watched || watched.over || whenSlow === 'wait' || whenSlow.policy !== 'disconnect') continue
-      const waitedMs = watched.waitedMs(this.clock.now())
-      must(waitedMs < whenSlow.afterMs, () => `${who} has waited ${waitedMs} ms for room, and goes on`)
+      const isStill = watched.hasWaited(whenSlow.afterMs, this.clock.now())
+      must(!isStill, () => `${who} has waited for ${whenSlow.afterMs} ms in vain, and goes on`)
     }
   }
 
@@ -325,6 +325,7 @@ export class World {
 
   #look(): void {
     for (const { room } of this.#connections) room.look()
+    for (const id of this.#ids) this.#watched[id]?.look()
   }
 
   #connect(): Connection {
