@@ -2,8 +2,9 @@
  * Promise 3: a connection that does not read costs a fixed amount of memory, whatever is published, its neighbours
  * notice nothing, and when it reads again it has what its policy says, once and in order.
  *
- * `npm run test:stall` does the same with 500 MB and 100 connections, and prints its figures: what the server holds, and
- * how long events take to a neighbour that reads. How quick that is, a machine with other things to do does not tell.
+ * `npm run test:stall` does the same with 500 MB and 100 connections, which takes some 20 minutes on two busy cores, and
+ * prints its figures: what the server holds, and how long events take to a neighbour that reads. How quick that is, a
+ * machine with other things to do does not tell.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
