@@ -35,7 +35,12 @@ export class Http2Client implements Disposable {
   }
 
   /** The same as text, for any text; a GET where there is none. */
-  async post(path: string, body: string | undefined): Promise<string> {
+  post(path: string, body: string | undefined): Promise<string> {
+    return this.begin(path, body, null)
+  }
+
+  /** The beginning of a response, as far as this; of one without it, all. */
+  async begin(path: string, body: string | Uint8Array | undefined, until: RegExp | null): Promise<string> {
     const method = body === undefined ? 'GET' : 'POST'
     const request = this.session.request({
       ':path': path,
@@ -44,7 +49,10 @@ export class Http2Client implements Disposable {
     })
     request.end(body)
     let text = ''
-    for await (const chunk of request.setEncoding('utf8')) text += String(chunk)
+    for await (const chunk of request.setEncoding('utf8')) {
+      text += String(chunk)
+      if (until?.test(text)) break // which resets it
+    }
     return text
   }
 

@@ -3,15 +3,16 @@ import { connect, type Socket } from 'node:net'
 import { eventually } from '../../kit/deadline.ts'
 
 export class RawTcp implements Disposable {
-  received = Buffer.alloc(0)
   /** Of the response to an upgrade. */
   head = ''
   readonly closed: Promise<void>
   readonly #socket: Socket
+  /** What has been received, joined when somebody looks: there may be much of it. */
+  #received: Buffer[] = []
 
   private constructor(socket: Socket) {
     this.#socket = socket
-    socket.on('data', (chunk: Buffer) => (this.received = Buffer.concat([this.received, chunk])))
+    socket.on('data', (chunk: Buffer) => this.#received.push(chunk))
     socket.on('error', () => {}) // cut, which `closed` tells of
     this.closed = new Promise(resolve => socket.once('close', () => resolve()))
   }
@@ -35,13 +36,17 @@ export class RawTcp implements Disposable {
     return raw
   }
 
-  write(bytes: string | Uint8Array): void {
-    this.#socket.write(bytes)
+  get received(): Buffer {
+    if (this.#received.length !== 1) this.#received = [Buffer.concat(this.#received)]
+    return this.#received[0] ?? Buffer.alloc(0)
   }
 
-  /** Stops reading: the server's buffers fill. */
-  pause(): void {
-    this.#socket.pause()
+  set received(bytes: Buffer) {
+    this.#received = [bytes]
+  }
+
+  write(bytes: string | Uint8Array): void {
+    this.#socket.write(bytes)
   }
 
   async until(bytes: string | Uint8Array): Promise<void> {
@@ -49,6 +54,15 @@ export class RawTcp implements Disposable {
     await eventually(() => this.received.includes(wanted), {
       what: () => `${wanted.toString('latin1')} in ${this.received.toString('latin1')}`,
     })
+  }
+
+  /** Stops reading: the server's buffers fill. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
   }
 
   /** Waits for a close frame with this code. */

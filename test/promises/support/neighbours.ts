@@ -1,14 +1,28 @@
-/** A server for strangers to harm, and two neighbours on it, one over each carrier, to whom all that is due must come. */
+/**
+ * A server for strangers to harm, and neighbours on it to whom all that is due must come: one over WebSocket, one over SSE,
+ * and where harm comes over HTTP/2, one on the very connection of the stranger and one on another.
+ */
+import { once } from 'node:events'
 import { initTRPC, type TRPCDataTransformer } from '@trpc/server'
 import { z } from 'zod'
 import { expect } from 'vitest'
 import { byteStream, serve, type SluiceOptions } from 'trpc-sluice/server'
 import { fromReadableStream } from 'trpc-sluice/shared'
 import { eventually } from '../../kit/deadline.ts'
+import { Scope } from '../../../shared/scope.ts'
 import { RawResponse } from '../../interop/support/raw-http.ts'
 import { RawWebSocket } from '../../interop/support/raw-websocket.ts'
+import { startHttp2Front } from './http2.ts'
 
-export function createRouter(config: { transformer?: TRPCDataTransformer } = {}) {
+/** How many generators of `quiet` have begun, and have come to their `finally`. */
+export const createTally = () => ({ begun: 0, ended: 0 })
+
+interface RouterConfig {
+  readonly transformer?: TRPCDataTransformer
+  readonly tally?: ReturnType<typeof createTally>
+}
+
+export function createRouter({ tally = createTally(), ...config }: RouterConfig = {}) {
   const t = initTRPC.context<{ params: unknown }>().create({ isDev: false, ...config })
   return t.router({
     numbers: t.procedure.subscription(async function* ({ signal }) {
@@ -18,8 +32,13 @@ export function createRouter(config: { transformer?: TRPCDataTransformer } = {})
       }
     }),
     quiet: t.procedure.input(z.unknown()).subscription(async function* ({ signal }) {
-      await new Promise<void>(resolve => signal?.addEventListener('abort', () => resolve(), { once: true }))
-      yield* []
+      tally.begun += 1
+      try {
+        if (signal && !signal.aborted) await once(signal, 'abort')
+        yield* []
+      } finally {
+        tally.ended += 1
+      }
     }),
     each: t.procedure.input(z.array(z.unknown())).subscription(async function* ({ input }) {
       yield* input
@@ -38,6 +57,9 @@ export function createRouter(config: { transformer?: TRPCDataTransformer } = {})
 export const router = createRouter()
 type Options = Partial<SluiceOptions<typeof router>>
 
+const numbersIn = (text: string) =>
+  [...text.matchAll(/^data: (?:{"json":)?(\d+)}?$/gm)].map(([, number]) => number)
+
 /** A server, with two who behave and to whom all that is due must come. */
 export async function startWithNeighbours(options: Options = {}) {
   const served = await serve({
@@ -47,28 +69,42 @@ export async function startWithNeighbours(options: Options = {}) {
     createContext: ({ info }) => ({ params: info.connectionParams }),
     ...options,
   })
-  const { url, port, sluice } = served
+  const { url, port, sluice, server } = served
+  const scope = new Scope()
+  scope.use(served)
   const socket = await RawWebSocket.open(url)
   socket.subscribe('neighbour', 'numbers', { json: null }) // which superjson wants, and JSON lets pass
   const response = await RawResponse.open(`${url}/numbers`)
 
   const overSocket = () => socket.frames.flatMap(frame => /"data":(?:{"json":)?(\d+)/.exec(frame)?.[1] ?? [])
-  const overSse = () =>
-    [...response.text.matchAll(/^data: (?:{"json":)?(\d+)}?$/gm)].map(([, number]) => number)
-  const numbers = () => [overSocket(), overSse()]
-  const refusals = () => sluice.stats().refusals
+  /** What each has seen. */
+  const neighbours = [overSocket, () => numbersIn(response.text)]
+  const numbers = () => neighbours.map(see => see())
   return {
     url,
     port,
     sluice,
-    refusals,
+    server,
+    refusals: () => sluice.stats().refusals,
     /** Only the neighbours are left. */
-    calm: () => eventually(() => sluice.stats().subscriptions === 2, { what: 'the others to have left' }),
+    calm: () =>
+      eventually(() => sluice.stats().subscriptions === neighbours.length, {
+        what: 'the others to have left',
+      }),
+    /** The same application by HTTP/2, with two more neighbours. */
+    async http2({ secure = false } = {}) {
+      const front = scope.use(await startHttp2Front(sluice, secure))
+      neighbours.push(...front.neighbours.map(text => () => numbersIn(text())))
+      return front
+    },
     async [Symbol.asyncDispose]() {
       const before = numbers().map(({ length }) => length)
-      await eventually(() => numbers().every(({ length }, index) => length > (before[index] ?? 0) + 3))
-      for (const seen of numbers()) expect(seen).toEqual(seen.map((_, index) => String(index + 1)))
-      await served.close()
+      try {
+        await eventually(() => numbers().every(({ length }, index) => length > (before[index] ?? 0) + 3))
+        for (const seen of numbers()) expect(seen).toEqual(seen.map((_, index) => String(index + 1)))
+      } finally {
+        await scope.close()
+      }
     },
   }
 }
