@@ -37,6 +37,7 @@ export class NodeHost implements ResponseHost {
     this.#left = destroyed || closed
     res.on('close', () => this.#leave())
     res.on('error', ignore)
+    if (!('stream' in res) && !res.socket) this.#waitBehind(req.socket)
   }
 
   get gone(): AbortSignal {
@@ -84,7 +85,21 @@ export class NodeHost implements ResponseHost {
     this.#res.end(body)
   }
 
+  /** An earlier response on this connection has its turn, and Node tells only that one of the connection's end. */
+  #waitBehind(socket: Socket): void {
+    if (socket.destroyed) this.#left = true
+    let waiting = waitingOn.get(socket)
+    if (!waiting) {
+      const all = (waiting = new Set<NodeHost>())
+      waitingOn.set(socket, all)
+      socket.once('close', () => all.forEach(host => host.#leave()))
+    }
+    const others = waiting.add(this)
+    this.#res.once('close', () => others.delete(this))
+  }
+
   #leave(): void {
+    if (this.#left) return
     this.#left = true
     this.#gone?.abort()
     this.#stopReading?.()
@@ -95,6 +110,9 @@ export class NodeHost implements ResponseHost {
 function abortError(): Error {
   return new DOMException('The client has gone in the middle of its request.', 'AbortError')
 }
+
+/** With one listener for all of them: a peer may send any number of requests ahead. */
+const waitingOn = new WeakMap<Socket, Set<NodeHost>>()
 
 /** A write to a peer that has just left; the close event tells of it. */
 function ignore(): void {}
