@@ -50,6 +50,7 @@ export function createUpgradeHandler(deps: UpgradeDeps): UpgradeHandler {
     WebSocket: OwnWebSocket,
     maxPayload: deps.maxMessageBytes,
     maxFragments: deps.maxFragments,
+    autoPong: false, // as `ws` does it, 60 pings in one read end the connection
     perMessageDeflate: deps.deflate && noContextTakeover,
   })
   const refuseWith = (code: SluiceErrorCode, socket: Duplex, message: string) => {

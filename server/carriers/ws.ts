@@ -63,6 +63,13 @@ export class WebSocketWire implements DuplexWire {
     this.#socket.resume()
   }
 
+  pong(ping: Uint8Array, gone: () => void): void {
+    const socket = this.#socket
+    // As above.
+    if (socket.readyState !== socket.OPEN) return gone()
+    socket.pong(ping, false, () => gone())
+  }
+
   close(code?: number, reason?: string): void {
     this.#socket.close(code, reason)
   }
@@ -102,8 +109,13 @@ function onError(this: Heard, thrown: unknown): void {
   this[heardBy]?.failed(error, codeOf(error))
 }
 
-function onControl(this: Heard): void {
-  this[heardBy]?.control()
+/** Another's socket has been answered for by `ws`. */
+function onPing(this: Heard, ping: unknown): void {
+  this[heardBy]?.control(this instanceof OwnWebSocket ? (ping as Uint8Array) : null)
+}
+
+function onPong(this: Heard): void {
+  this[heardBy]?.control(null)
 }
 
 function onClose(this: Heard): void {
@@ -115,8 +127,8 @@ const tellers = new Map<string, (this: Heard, first: unknown, second: unknown) =
   ['message', onMessage],
   // Without a listener, a frame that breaks RFC 6455 would end the process.
   ['error', onError],
-  ['ping', onControl],
-  ['pong', onControl],
+  ['ping', onPing],
+  ['pong', onPong],
   ['close', onClose],
 ])
 

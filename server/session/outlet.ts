@@ -108,6 +108,12 @@ export class Outlet {
     this.#sendSoon()
   }
 
+  /** Has the wire send something of its own, for which others wait as for all else. @param send is told whom to tell. */
+  sendBeside(send: (gone: () => void) => void): void {
+    send(() => this.#onGone())
+    if (this.bufferedBytes > this.#highWaterBytes) this.#pause('network')
+  }
+
   #pack(): void {
     const messages = this.#messages
     if (!messages) return

@@ -172,8 +172,10 @@ export class Session
     }
   }
 
-  control(): void {
-    this.#admits(1)
+  control(ping: Uint8Array | null): void {
+    if (!this.#admits(1) || !ping) return
+    this.#outlet.sendBeside(gone => this.#wire.pong(ping, gone))
+    this.#pauseWhileFull()
   }
 
   failed(error: Error, code: SluiceErrorCode): void {

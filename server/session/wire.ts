@@ -42,8 +42,8 @@ export interface Wire {
 /** What a session hears of its peer. */
 export interface WireListener {
   frame(data: unknown, binary: boolean): void
-  /** The peer sent a ping or pong of the carrier's own, which the carrier answers by itself. */
-  control(): void
+  /** The peer sent a ping or pong of the carrier's own. @param ping what is to be answered, if anything is. */
+  control(ping: Uint8Array | null): void
   /** The peer broke the rules of the carrier, or its limits. The connection's end follows by itself. */
   failed(error: Error, code: SluiceErrorCode): void
   /** The connection is gone, for whatever reason. Nothing is heard any more. */
@@ -57,6 +57,8 @@ export interface DuplexWire extends Wire {
   /** Stops reading: TCP tells the peer. What has been read already is still heard. */
   pause(): void
   resume(): void
+  /** Answers a ping. @param gone called when the answer has left for the network, or is lost. */
+  pong(ping: Uint8Array, gone: () => void): void
   /** Says goodbye, with a close code or with none. */
   close(code?: number, reason?: string): void
   /** Cuts the connection without a word. */
