@@ -111,6 +111,7 @@ function turnAway(error: Error & { readonly code?: string }, socket: Socket, slu
 function refusalOf(code: string | undefined): readonly [status: number, code: SluiceErrorCode] {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'SILENT_PEER']
   if (code === 'HPE_HEADER_OVERFLOW') return [431, 'PAYLOAD_TOO_LARGE']
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return [413, 'PAYLOAD_TOO_LARGE']
   return [400, 'MESSAGE_INVALID']
 }
 
