@@ -170,7 +170,7 @@ class WholeWire implements ResponseWire {
   }
 
   get bufferedBytes(): number {
-    return this.#stream.writableLength
+    return waitingIn(this.#stream)
   }
 
   get takenBytes(): number {
@@ -216,7 +216,7 @@ class SocketWire implements ResponseWire {
   }
 
   get bufferedBytes(): number {
-    return this.#socket.writableLength
+    return waitingIn(this.#socket)
   }
 
   get takenBytes(): number {
@@ -237,6 +237,11 @@ class SocketWire implements ResponseWire {
     this.#corked = false
     this.#socket.uncork()
   }
+}
+
+/** What the peer has yet to take: nothing any more when it is gone, though Node goes on counting it. */
+function waitingIn({ destroyed, writableLength }: Socket | ServerResponse | ServerHttp2Stream): number {
+  return destroyed ? 0 : writableLength
 }
 
 function end(res: NodeResponse, isDraining: () => boolean): void {

@@ -89,6 +89,7 @@ test('10,000 streams of one connection, begun and reset at once, are too many: N
   const tally = createTally()
   await using app = await startWithNeighbours({ router: createRouter({ tally }) })
   const { port } = await app.http2()
+  const before = await memoryAfterGc()
   using tcp = await openHttp2(port)
   tcp.write(Buffer.concat(streamIds(10_000).flatMap(startAndReset)))
   await eventually(() => givenUp(tcp, 'goaway') === constants.NGHTTP2_INTERNAL_ERROR)
@@ -96,6 +97,9 @@ test('10,000 streams of one connection, begun and reset at once, are too many: N
   await app.calm()
   expect(tally.ended).toBe(tally.begun)
   expect(app.sluice.stats().connections).toEqual({ websocket: 1, stream: 0, sse: 3 })
+  tcp.cut()
+  await tcp.closed
+  expect((await memoryAfterGc()) - before).toBeLessThan(4 * MiB)
 })
 
 test('900 of them are not, and the others on their connection go on', async () => {
