@@ -140,7 +140,10 @@ export class Subscriber<Item> implements Feeding, LiveSubscriber<Item> {
       let resuming = first && this.#resumes
       while (!reader.ended) {
         // Once, and not until there is room: who has waited has its turn, or a flood would always be first again.
-        if (sink.room) await roomFor(reader, sink.room, sink.outgoing, this.#log.clock)
+        if (sink.room) {
+          await roomFor(reader, sink.room, sink.outgoing, this.#log.clock)
+          await settled // whoever has waited for room for one event goes before a batch
+        }
         if (reader.ended) break
         const batch = reader.takeBatch(sink.capacity)
         if (resuming) {
