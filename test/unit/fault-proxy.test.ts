@@ -151,6 +151,21 @@ test('a cut in mid-frame that waits for its chunk is undone by healing, and one 
   expect(cut.client.text).toBe('b01234')
 })
 
+test('nothing passes behind the half of a chunk that a cut has let pass, whatever is undone meanwhile', async () => {
+  await using scope = new Scope()
+  const { proxy, open } = await createRig(scope)
+  const pair = await open()
+  proxy.slow({ bytesPerSecond: 400 }) // 8 bytes at a time
+  pair.server.socket.write('abcdefgh'.repeat(10))
+  await pair.client.hears('abcdefgh')
+  const cut = proxy.cut({ how: 'fin', midFrame: true })
+  proxy.resume() // the next 8 come at once
+  proxy.heal()
+  await cut
+  await pair.client.ends('fin')
+  expect(pair.client.text).toBe('abcdefghabcd')
+})
+
 test('stalled, nothing passes in either direction, and not even the end of a peer is known', async () => {
   await using scope = new Scope()
   const { proxy, open } = await createRig(scope)

@@ -14,7 +14,7 @@ export interface Pace {
   maxBytes: number
 }
 
-type Hold = 'stalled' | 'full' | 'paced'
+type Hold = 'stalled' | 'full' | 'paced' | 'cut'
 
 // A slow lane writes this often, so that 10 kB/s is a trickle and not one lump a second.
 const piecesPerSecond = 50
@@ -91,7 +91,7 @@ export class Lane {
 
   #passHalf(piece: Buffer, cut: () => void): void {
     this.#cutWithin = null
-    this.#holds.add('stalled')
+    this.#holds.add('cut') // for good: what came after the half would be bytes with a hole in them
     // Once the kernel has the bytes, a reset no longer takes them back.
     this.#to.write(piece.subarray(0, piece.length >> 1), () => cut())
   }
