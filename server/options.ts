@@ -56,8 +56,8 @@ export interface AuthOptions<Context = unknown> {
   /**
    * Whether a subscription may run: asked before it starts, then at intervals, after a renewal, and by
    * `sluice.reauthorize()`. With anything but `true`, the client is told `ACCESS_REVOKED`; a `TRPCError` is told as it
-   * is. Any other failure at a review is reported, and the subscription goes on until the next one; so is an answer that takes
-   * longer than 30 seconds, which is heeded when it comes.
+   * is. Any other failure at a review is reported, and the subscription goes on until the next one; so is an answer that
+   * takes longer than 30 seconds, which is heeded when it comes.
    */
   authorize?(subscription: RunningSubscription<Context>): boolean | Promise<boolean>
   /** Time between two reviews, in milliseconds; default 60,000, `Infinity` for none. */
