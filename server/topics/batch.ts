@@ -1,4 +1,5 @@
 import type { Offset } from '../../shared/protocol/cursor.ts'
+import type { StoredRecord } from '../stores/store.ts'
 import type { Envelope } from './envelope.ts'
 
 /**
@@ -16,3 +17,18 @@ export interface Batch<Item> {
 
 /** The bounds of one batch: what is encoded at once, and handed to an outlet at once. Bytes as stored. */
 export const batchBounds = { maxItems: 64, maxBytes: 64 * 1024 } as const
+
+/** Records in their order, cut at these bounds. */
+export function* inBatches(records: readonly StoredRecord[]): Iterable<readonly StoredRecord[]> {
+  const { maxItems, maxBytes } = batchBounds
+  let from = 0
+  let bytes = 0
+  for (const [i, record] of records.entries()) {
+    bytes += record.payload.byteLength
+    if (i + 1 - from < maxItems && bytes < maxBytes) continue
+    yield records.slice(from, i + 1)
+    from = i + 1
+    bytes = 0
+  }
+  if (from < records.length) yield records.slice(from)
+}

@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../../shared/clock.ts'
 import type { Epoch, Offset } from '../../shared/protocol/cursor.ts'
 import type { Page, ReadBounds, StoredRecord } from '../stores/store.ts'
 import { afterThisTurn } from '../turn.ts'
-import { batchBounds } from './batch.ts'
+import { batchBounds, inBatches } from './batch.ts'
 import type { Batch } from './batch.ts'
 import { sealEnvelope } from './envelope.ts'
 import type { Envelope } from './envelope.ts'
@@ -375,20 +375,6 @@ export class Hub<Item> {
     this.#waiting.clear()
     for (const wake of waiting) wake()
   }
-}
-
-function* inBatches(records: readonly StoredRecord[]): Iterable<readonly StoredRecord[]> {
-  const { maxItems, maxBytes } = batchBounds
-  let from = 0
-  let bytes = 0
-  for (const [i, record] of records.entries()) {
-    bytes += record.payload.byteLength
-    if (i + 1 - from < maxItems && bytes < maxBytes) continue
-    yield records.slice(from, i + 1)
-    from = i + 1
-    bytes = 0
-  }
-  if (from < records.length) yield records.slice(from)
 }
 
 function remember<Item>(batches: Map<Offset, Batch<Item>>, before: Offset, batch: Batch<Item>): void {
