@@ -6,8 +6,6 @@ import https from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { initTRPC, lazy, type AnyTRPCRouter } from '@trpc/server'
 import { createSluice, createTopic, resumable, type SluiceOptions, type Store } from 'trpc-sluice/server'
 import { lmdbStore } from 'trpc-sluice/stores/lmdb'
@@ -17,9 +15,7 @@ import { WebSocket } from 'ws'
 import { z } from 'zod'
 import { connectHttp2 } from './support/http2-client.ts'
 import { startSecureServer } from './support/secure-server.ts'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
+import { memoryAfterGc } from '../support/memory.ts'
 
 const t = initTRPC.create()
 const onEvent = '/onEvent?input=%7B%7D'
@@ -137,15 +133,6 @@ test('200 subscriptions on one connection: each sees every event, once, in order
   for (const { seen } of readers) expect(seen.report(100)).toEqual({ delivered: 100, ...clean })
   expect(server.sessions).toHaveLength(1)
 })
-
-async function memoryAfterGc(): Promise<number> {
-  for (let i = 0; i < 4; i++) {
-    await new Promise(resolve => setImmediate(resolve))
-    collectGarbage()
-  }
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}
 
 test('a stream whose window is 0 holds only its own events back, and costs a fixed amount of memory', async () => {
   const path = await mkdtemp(join(tmpdir(), 'sluice-http2-'))

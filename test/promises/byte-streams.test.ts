@@ -6,8 +6,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { constants } from 'node:http2'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { createTRPCClient } from '@trpc/client'
 import { initTRPC, TRPCError } from '@trpc/server'
 import { octetInputParser } from '@trpc/server/http'
@@ -16,14 +14,12 @@ import { byteStream, serve, type SluiceOptions } from 'trpc-sluice/server'
 import { Scope, fromReadableStream, toReadableStream, withSignal, type Clock } from 'trpc-sluice/shared'
 import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { connectHttp2 } from '../interop/support/http2-client.ts'
+import { connectHttp2, type Http2Client } from '../interop/support/http2-client.ts'
 import { RawTcp } from '../interop/support/raw-tcp.ts'
 import { startSecureServer } from '../interop/support/secure-server.ts'
 import { eventually } from '../kit/deadline.ts'
 import { createFakeClock } from '../kit/fake-clock.ts'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
+import { collectGarbage } from '../support/memory.ts'
 
 const chunkBytes = 64 * 1024
 const maxStreamBytes = 64 * 1024 * 1024
@@ -256,15 +252,14 @@ test.each(hosts)('neither end keeps what has passed, through sluice.%s', async h
   expect(kept).toBeLessThan(total / 2)
 })
 
+const openUpload = ({ session }: Http2Client, path: string) =>
+  session.request({ ':path': path, ':method': 'POST', 'content-type': 'application/octet-stream' })
+
 test('a reset HTTP/2 stream is not taken for the end of its body', async () => {
   await using app = await start()
   await using server = await startSecureServer(app.sluice)
   using client = await connectHttp2(server)
-  const upload = client.session.request({
-    ':path': '/read',
-    ':method': 'POST',
-    'content-type': 'application/octet-stream',
-  })
+  const upload = openUpload(client, '/read')
   upload.on('error', () => {}) // it is reset
   upload.write(new Uint8Array(1_000))
   await eventually(() => app.reading.bytes === 1_000)
@@ -328,11 +323,7 @@ test('who sends on and on after the answer, over HTTP/2, has its stream closed',
   await using app = await start()
   await using server = await startSecureServer(app.sluice)
   using client = await connectHttp2(server)
-  const upload = client.session.request({
-    ':path': '/unread',
-    ':method': 'POST',
-    'content-type': 'application/octet-stream',
-  })
+  const upload = openUpload(client, '/unread')
   const closed = once(upload, 'close')
   const sending = setInterval(() => upload.write('x'), 5)
   expect(await upload.setEncoding('utf8').toArray()).toEqual(['{"result":{"data":"no need"}}'])

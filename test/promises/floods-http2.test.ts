@@ -5,25 +5,12 @@
  */
 import { once } from 'node:events'
 import { constants } from 'node:http2'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { eventually } from '../kit/deadline.ts'
 import { endStream, fields, givenUp, http2Frame } from '../interop/support/raw-http2.ts'
 import { kinds, openHttp2, requestFrame, uint32 } from '../interop/support/raw-http2.ts'
 import { createRouter, createTally, startWithNeighbours } from './support/neighbours.ts'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
-
-async function memoryAfterGc(): Promise<number> {
-  for (let i = 0; i < 2; i++) {
-    await new Promise(resolve => setImmediate(resolve))
-    collectGarbage()
-  }
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}
+import { memoryAfterGc } from '../support/memory.ts'
 
 const MiB = 1024 * 1024
 const count = 20_000

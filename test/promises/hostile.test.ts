@@ -187,21 +187,16 @@ test.each(Object.entries(waysIn))('1,000,000 keys by %s are too large', async (_
 describe('connection params', () => {
   const evil = '{"__proto__":"x","constructor":"y","then":"z"}'
 
+  const overWebSocket = async (url: string, params: string) => {
+    await using socket = await RawWebSocket.open(url)
+    socket.send(`{"method":"connectionParams","data":${params}}`)
+    socket.send(query(1, undefined, 'params'))
+    const [answer = ''] = await socket.count(1)
+    return answer
+  }
   const say: Record<string, (app: App, params: string) => Promise<string>> = {
-    async 'a WebSocket'(app, params) {
-      await using socket = await RawWebSocket.open(`${app.url}?connectionParams=1`)
-      socket.send(`{"method":"connectionParams","data":${params}}`)
-      socket.send(query(1, undefined, 'params'))
-      const [answer = ''] = await socket.count(1)
-      return answer
-    },
-    async 'a renewal'(app, params) {
-      await using socket = await RawWebSocket.open(`${app.url}?sluice=1`)
-      socket.send(`{"method":"connectionParams","data":${params}}`)
-      socket.send(query(1, undefined, 'params'))
-      const [answer = ''] = await socket.count(1)
-      return answer
-    },
+    'a WebSocket': (app, params) => overWebSocket(`${app.url}?connectionParams=1`, params),
+    'a renewal': (app, params) => overWebSocket(`${app.url}?sluice=1`, params),
     'a call': async (app, params) =>
       (await fetch(`${app.url}/params?connectionParams=${encodeURIComponent(params)}`)).text(),
     'a stream': (app, params) =>

@@ -1,15 +1,11 @@
 /** Promise 4 in the large: after thousands of subscriptions and connections nothing is left, and the heap is flat. */
 import { once } from 'node:events'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { initTRPC } from '@trpc/server'
 import { createTopic, serve } from 'trpc-sluice/server'
 import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
+import { collectGarbage } from '../support/memory.ts'
 
 const t = initTRPC.create()
 const topic = createTopic({ name: 'soak', event: z.object({ n: z.number() }), lingerMs: 0 })

@@ -1,4 +1,5 @@
 /** The stream carrier for a client that knows nothing but HTTP. */
+import http from 'node:http'
 import { RawResponse } from './raw-http.ts'
 
 /** Asks for a stream of many subscriptions; settles when its head is here. */
@@ -8,6 +9,20 @@ export function postStream(url: string, body: unknown, query = 'sluice=1'): Prom
     headers: { 'content-type': 'application/json' },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   })
+}
+
+/** The same as a request of Node's on a connection of its own, for who reads at a pace of theirs. */
+export function requestStream(port: number, subscriptions: readonly unknown[]): http.ClientRequest {
+  const request = http.request({
+    port,
+    host: '127.0.0.1',
+    path: '/:stream?sluice=1',
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    agent: false,
+  })
+  request.end(JSON.stringify({ subscriptions }))
+  return request
 }
 
 export function subscriptionOf(id: number, path: string, input?: unknown, lastEventId?: string) {

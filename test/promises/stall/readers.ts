@@ -7,6 +7,7 @@ import { createParser } from 'eventsource-parser'
 import { isGap } from 'trpc-sluice/shared'
 import { createRecorder, type Recorder } from 'trpc-sluice/testing'
 import { WebSocket } from 'ws'
+import { requestStream } from '../../interop/support/raw-stream.ts'
 
 /** What came: an event by its number, so many that were dropped, or how it ended. */
 export type Seen =
@@ -119,15 +120,7 @@ async function openEventStream({ port }: Ports, path: string, cursor?: string): 
 }
 
 async function openStream({ port }: Ports, path: string, cursor?: string): Promise<Reader> {
-  const request = http.request({
-    port,
-    host: '127.0.0.1',
-    path: '/:stream?sluice=1',
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    agent: false,
-  })
-  request.end(JSON.stringify({ subscriptions: [toRequest(path, cursor)] }))
+  const request = requestStream(port, [toRequest(path, cursor)])
   const log = createLog()
   let feed = (_text: string) => {}
   const connected = new Promise<void>(resolve => {

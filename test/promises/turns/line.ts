@@ -1,10 +1,9 @@
 /** Several subscriptions on one connection, whose reader can take its time: one kind for each carrier that has that. */
 import { once } from 'node:events'
-import http from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createParser } from 'eventsource-parser'
-import { subscriptionOf } from '../../interop/support/raw-stream.ts'
+import { requestStream, subscriptionOf } from '../../interop/support/raw-stream.ts'
 import { WebSocket } from 'ws'
 
 /** An event, by the id of its subscription, and the bytes of its message. */
@@ -83,15 +82,7 @@ async function openWebSocket(port: number, asked: Asked): Promise<Line> {
 }
 
 async function openStream(port: number, asked: Asked): Promise<Line> {
-  const request = http.request({
-    port,
-    host: '127.0.0.1',
-    path: '/:stream?sluice=1',
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    agent: false,
-  })
-  request.end(JSON.stringify({ subscriptions: toMessages(asked) }))
+  const request = requestStream(port, toMessages(asked))
   const [response] = (await once(request, 'response')) as [IncomingMessage]
   const taken = new Taken()
   const pace = new Pace(response)
