@@ -7,13 +7,10 @@
  * one timer.
  */
 import type { Clock } from '../../shared/clock.ts'
+import type { Outgoing } from '../topics/sink.ts'
 
 /** What a response has before the network. */
-export interface Pending {
-  /** How many bytes wait. */
-  readonly bufferedBytes: number
-  /** How many have left, in a count of its own: what matters is whether it moves. */
-  readonly takenBytes: number
+export interface Pending extends Outgoing {
   /** Ends it without a word, and lets go of what waits. */
   cutOff(): void
 }
